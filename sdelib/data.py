@@ -1,0 +1,142 @@
+"""Data: point sets in the plane, and Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747).
+
+Images are in [0, 1] everywhere. Where Fashion-MNIST cannot be had, a small set that was drawn from
+this book's own model takes its place, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import weights
+
+__all__ = ["Garments", "fashion_mnist", "CLASSES", "two_moons", "swiss_roll", "checkerboard"]
+
+CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+_SHA256 = {
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+}
+
+
+@dataclass(frozen=True)
+class Garments:
+    """images: (n, 1, 28, 28) float32 in [0, 1].  labels: (n,) int64, an index into CLASSES.
+
+    real: True for Fashion-MNIST itself, False for the set drawn from our model.  source: in words.
+    """
+
+    images: Tensor
+    labels: Tensor
+    real: bool
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def fashion_mnist(*, train: bool = True, root: str | Path | None = None, download: bool = True) -> Garments:
+    """The 60,000 training or 10,000 test images, or a visible notice and the bundled stand-in.
+
+    Looked for in this order: `root` (which holds FashionMNIST/raw/), the folder named by the
+    environment variable SDELIB_DATA, the cache folder ~/.cache/sdelib, a download into that cache.
+    SDELIB_DATA=fallback skips the search and gives the stand-in.
+    Raises ValueError when `root` or SDELIB_DATA has no data, and when a file there or in the cache
+    is damaged or half a download; the message names the file and says how to mend it.
+    """
+    asked = root or os.environ.get("SDELIB_DATA")
+    if asked == "fallback":
+        return _fallback("SDELIB_DATA=fallback asks for it", train)
+    if asked is not None:
+        if not _complete(Path(asked), train):
+            raise ValueError(f"root = {str(asked)!r} has no Fashion-MNIST: FashionMNIST/raw/ with "
+                             f"{', '.join(_files(train))} was expected there; give another root, or none")
+        return _read(Path(asked), train)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sdelib"
+    if _complete(cache, train):
+        return _read(cache, train)
+    if not download:
+        return _fallback(f"it is not in {cache}, and download=False", train)
+    try:
+        _download(cache)
+    except Exception as error:  # no network, a full disk, a mirror that answers nonsense: all end in the notice
+        return _fallback(f"the download into {cache} failed ({error})", train)
+    return _read(cache, train)
+
+
+def _files(train: bool) -> list[str]:
+    return [name for name in _SHA256 if name.startswith("train" if train else "t10k")]
+
+
+def _complete(root: Path, train: bool) -> bool:
+    return all((root / "FashionMNIST" / "raw" / name).exists() for name in _files(train))
+
+
+def _read(root: Path, train: bool) -> Garments:
+    from torchvision.datasets import FashionMNIST
+
+    for name in _files(train):
+        path = root / "FashionMNIST" / "raw" / name
+        if (found := weights.sha256(path)) != _SHA256[name]:
+            raise ValueError(f"{path} is damaged or half downloaded: it has {path.stat().st_size} bytes and SHA-256 "
+                             f"{found[:12]}…, not {_SHA256[name][:12]}…; delete it and load again")
+    data = FashionMNIST(str(root), train=train, download=False)
+    return Garments(data.data[:, None].float() / 255, data.targets, True,
+                    f"Fashion-MNIST, {'training' if train else 'test'} set, {len(data):,} images")
+
+
+def _download(cache: Path) -> None:
+    from torchvision.datasets import FashionMNIST
+
+    cache.mkdir(parents=True, exist_ok=True)
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)
+    try:
+        FashionMNIST(str(cache), download=True)
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _fallback(reason: str, train: bool) -> Garments:
+    with np.load(weights.checked("fallback.npz"), allow_pickle=False) as f:
+        images, labels = f["images"], f["labels"]
+    part = slice(None, -500) if train else slice(-500, None)
+    images, labels = images[part], labels[part]
+    source = f"{len(images):,} images drawn from this book's own model, not Fashion-MNIST"
+    warnings.warn(f"Fashion-MNIST cannot be had: {reason}. In its place: {source}. "
+                  "Numbers that hold for the real data set only are left out.", stacklevel=3)
+    return Garments(torch.from_numpy(images).float()[:, None] / 255, torch.from_numpy(labels).long(), False, source)
+
+
+def two_moons(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Tensor:
+    """n points on two interleaved half circles, shape (n, 2), centred, plus N(0, noise²)."""
+    angle = torch.pi * torch.rand(n, generator=generator)
+    upper = torch.rand(n, generator=generator) < 0.5
+    sign = torch.where(upper, 1.0, -1.0)
+    x = torch.stack([sign * angle.cos() - sign / 2, sign * angle.sin() - sign / 4], dim=1)
+    return x + noise * torch.randn(n, 2, generator=generator)
+
+
+def swiss_roll(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Tensor:
+    """n points on a spiral r = φ/(3π) for φ in [1.5π, 4.5π], shape (n, 2), plus N(0, noise²)."""
+    angle = 1.5 * torch.pi * (1 + 2 * torch.rand(n, generator=generator))
+    x = angle[:, None] / (3 * torch.pi) * torch.stack([angle.cos(), angle.sin()], dim=1)
+    return x + noise * torch.randn(n, 2, generator=generator)
+
+
+def checkerboard(n: int, *, generator: torch.Generator) -> Tensor:
+    """n points, uniform on the eight dark squares of a 4×4 board over [−2, 2]², shape (n, 2)."""
+    x = 4 * torch.rand(n, generator=generator) - 2
+    row = 2 * torch.randint(0, 2, (n,), generator=generator) + (x.floor().long() % 2) - 2
+    return torch.stack([x, row + torch.rand(n, generator=generator)], dim=1)

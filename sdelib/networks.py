@@ -1,0 +1,172 @@
+"""Networks that are scores: s_θ(x, t), shaped like x.
+
+Both write the score as a Gaussian's plus a learned correction F_θ,
+
+    s_θ(x, t) = −(x − scale·m)/v + (scale·d/√v)·F_θ(…)/std,     v = std² + scale²·d²,
+
+where m and d are the mean and the standard deviation of the data, per coordinate. With F_θ = 0,
+which is how training begins, it is the exact score of data ~ N(m, d²·I): the network only has to
+learn what the data have beyond that. This is the preconditioning of Karras et al. 2022
+(arXiv:2206.00364, table 1) written for the score.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .sdes import GaussianSDE, like
+
+__all__ = ["ScoreNetwork", "ScoreMLP", "ScoreUNet"]
+
+
+class NoiseEmbedding(nn.Module):
+    """φ(t) = MLP([sin(2π ω c), cos(2π ω c)]) with c = ¼ ln(std/scale) and fixed ω ~ N(0, 1).
+
+    Gaussian Fourier features (Tancik et al. 2020) of the logarithm of the noise-to-signal ratio.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.register_buffer("omega", torch.randn(width // 2))
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+
+    def forward(self, ratio: Tensor) -> Tensor:
+        phase = 2 * math.pi * (ratio.log() / 4)[:, None] * self.omega
+        return self.mlp(torch.cat([phase.sin(), phase.cos()], dim=1))
+
+
+class ScoreNetwork(nn.Module):
+    """s_θ(x, t) for a Gaussian SDE; subclasses define `correction(u, ratio)`, which is F_θ.
+
+    sde: the process whose p_t the score belongs to.  data_mean, data_std: m and d above.
+    """
+
+    def __init__(self, sde: GaussianSDE, data_mean: float, data_std: float):
+        super().__init__()
+        self.sde, self.data_mean, self.data_std = sde, data_mean, data_std
+
+    def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
+        """F_θ(u, ratio): u has unit variance, ratio = std/scale has shape (batch,)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """s_θ(x, t), shaped like x.  t > 0: a scalar tensor or shape (batch,)."""
+        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
+        scale, std = self.sde.marginal(t)
+        if not bool((std > 0).all()):
+            raise ValueError(f"t = {float(t.min()):g} has no noise (std = 0): the learned score needs t > 0")
+        ratio = std / scale
+        scale, std = like(scale, x), like(std, x)
+        v = std**2 + (scale * self.data_std) ** 2
+        centred = x - scale * self.data_mean
+        f = self.correction(centred / v.sqrt(), ratio).to(x.dtype)
+        return -centred / v + scale * self.data_std / (std * v.sqrt()) * f
+
+
+class ScoreMLP(ScoreNetwork):
+    """A score for points in ℝᵈ: three hidden layers of `width` units, the noise level added to each.
+
+    x: (batch, dim).
+    """
+
+    def __init__(self, sde: GaussianSDE, dim: int = 2, width: int = 128, *,
+                 data_mean: float = 0.0, data_std: float = 1.0):
+        super().__init__(sde, data_mean, data_std)
+        self.config = {"dim": dim, "width": width, "data_mean": data_mean, "data_std": data_std}
+        self.embed = NoiseEmbedding(width)
+        self.layers = nn.ModuleList(nn.Linear(n, width) for n in (dim, width, width))
+        self.out = nn.Linear(width, dim)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
+        c = self.embed(ratio)
+        for layer in self.layers:
+            u = F.silu(layer(u) + c)
+        return self.out(u)
+
+
+class ResBlock(nn.Module):
+    """h ← skip(h) + conv(silu(norm(conv(silu(norm(h)))·(1 + a) + b))), with (a, b) from the noise level."""
+
+    def __init__(self, n_in: int, n_out: int, n_embed: int):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(min(8, n_in // 4), n_in)
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1)
+        self.embed = nn.Linear(n_embed, 2 * n_out)
+        self.norm2 = nn.GroupNorm(min(8, n_out // 4), n_out)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1)
+        self.skip = nn.Conv2d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)
+
+    def forward(self, h: Tensor, c: Tensor) -> Tensor:
+        r = self.conv1(F.silu(self.norm1(h)))
+        a, b = self.embed(c)[:, :, None, None].chunk(2, dim=1)
+        r = self.conv2(F.silu(self.norm2(r) * (1 + a) + b))
+        return self.skip(h) + r
+
+
+class Attention(nn.Module):
+    """h ← h + softmax(QKᵀ/√d) V over the pixels, with `heads` heads (Vaswani et al. 2017)."""
+
+    def __init__(self, n: int, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(8, n)
+        self.qkv = nn.Conv2d(n, 3 * n, 1)
+        self.out = nn.Conv2d(n, n, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, h: Tensor) -> Tensor:
+        batch, n, height, width = h.shape
+        qkv = self.qkv(self.norm(h)).reshape(batch, 3, self.heads, n // self.heads, height * width)
+        q, k, v = qkv.transpose(-1, -2).unbind(1)
+        r = F.scaled_dot_product_attention(q, k, v)
+        return h + self.out(r.transpose(-1, -2).reshape(batch, n, height, width))
+
+
+class ScoreUNet(ScoreNetwork):
+    """A time-dependent U-Net (Ronneberger et al. 2015) for grey images in [0, 1].
+
+    A stride-2 convolution takes the image to half its size before anything else, so the widths are
+    spent at 14×14 (a channels) and 7×7 (b channels, with attention) and not at full resolution.
+    x: (batch, 1, H, W) with H and W multiples of 4.  The defaults are for Fashion-MNIST: m and d
+    are the mean and standard deviation of its training pixels.
+    """
+
+    def __init__(self, sde: GaussianSDE, widths: tuple[int, int] = (64, 112), *,
+                 data_mean: float = 0.286, data_std: float = 0.353):
+        super().__init__(sde, data_mean, data_std)
+        self.config = {"widths": list(widths), "data_mean": data_mean, "data_std": data_std}
+        a, b = widths
+        e = 2 * a
+        self.embed = NoiseEmbedding(e)
+        self.first = nn.Conv2d(1, a, 4, stride=2, padding=1)
+        self.down = nn.ModuleList([ResBlock(a, a, e), ResBlock(a, a, e)])
+        self.shrink = nn.Conv2d(a, b, 3, stride=2, padding=1)
+        self.middle = nn.ModuleList([ResBlock(b, b, e), Attention(b), ResBlock(b, b, e)])
+        self.grow = nn.Conv2d(b, a, 1)
+        self.up = nn.ModuleList([ResBlock(2 * a, a, e), ResBlock(2 * a, a, e)])
+        self.norm = nn.GroupNorm(8, a)
+        self.last = nn.Conv2d(a, 4, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
+        if u.ndim != 4 or u.shape[1] != 1 or u.shape[2] % 4 or u.shape[3] % 4:
+            raise ValueError(f"x has shape {tuple(u.shape)}: ScoreUNet takes (batch, 1, H, W), H and W multiples of 4")
+        e = self.embed(ratio)
+        h1 = self.down[0](self.first(u), e)
+        h2 = self.down[1](h1, e)
+        first, attention, second = self.middle
+        h = second(attention(first(self.shrink(h2), e)), e)
+        h = self.grow(F.interpolate(h, scale_factor=2.0))
+        h = self.up[0](torch.cat([h, h2], dim=1), e)
+        h = self.up[1](torch.cat([h, h1], dim=1), e)
+        return F.pixel_shuffle(self.last(F.silu(self.norm(h))), 2)

@@ -1,0 +1,299 @@
+"""Itô equations with diagonal noise, their Gaussian marginals, and their reversal.
+
+    dx = f(x, t) dt + g(x, t) dw,        data at t = 0, noise at t = T.
+
+The three Gaussian families are those of Song et al. 2021 (arXiv:2011.13456), section 3.4 and
+appendix B. Because their drifts are linear in x, the law of x_t given x_0 is known exactly:
+
+    x_t | x_0 ~ N(scale(t)·x_0, std(t)²·I).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["SDE", "GaussianSDE", "VE", "VP", "SubVP", "OrnsteinUhlenbeck", "GeometricBrownian",
+           "Reverse", "Score", "like"]
+
+Score = Callable[[Tensor, Tensor], Tensor]
+"""score(x, t) = ∇ₓ log p_t(x), shaped like x; t is a scalar tensor or has shape (batch,)."""
+
+
+def like(t: Tensor | float, x: Tensor) -> Tensor:
+    """Give t the dtype, the device and the trailing axes of x, so that t·x broadcasts.
+
+    t: a number, a scalar tensor, or a tensor of shape (batch,) with batch = x.shape[0].
+    Returns a tensor of shape () or (batch, 1, …, 1).
+    Raises ValueError when t has another shape.
+    """
+    t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
+    if t.ndim == 0:
+        return t
+    if t.ndim != 1 or x.ndim == 0 or t.shape[0] not in (1, x.shape[0]):
+        raise ValueError(f"t has shape {tuple(t.shape)}; give a scalar or one time for each of "
+                         f"the x of shape {tuple(x.shape)}, that is shape ({x.shape[0] if x.ndim else ''},)")
+    return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def _positive(**values: float) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"{name} = {value!r}: give a finite number above 0")
+
+
+class SDE(ABC):
+    """dx = drift(x, t) dt + diffusion(x, t) dw, with a diagonal diffusion (one number a coordinate)."""
+
+    @abstractmethod
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """f(x, t), shaped like x."""
+
+    @abstractmethod
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """g(x, t), of a shape that broadcasts to x."""
+
+
+class GaussianSDE(SDE):
+    """An SDE with linear drift, so x_t | x_0 ~ N(scale(t)·x_0, std(t)²·I) in closed form."""
+
+    T: float
+
+    @abstractmethod
+    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(scale, std) of x_t | x_0, each shaped like t.  Raises ValueError when t is outside [0, T]."""
+
+    @property
+    def prior_std(self) -> float:
+        """Standard deviation of the prior N(0, prior_std²·I) that stands in for p_T."""
+        return float(self.marginal(torch.tensor(self.T, dtype=torch.float64))[1])
+
+    def perturb(self, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
+        """x_t = scale(t)·x_0 + std(t)·z, one draw of the forward process when z ~ N(0, I).
+
+        x0, z: the same shape (batch, …).  t: a scalar or shape (batch,).
+        """
+        if x0.shape != z.shape:
+            raise ValueError(f"z has shape {tuple(z.shape)} but x0 has {tuple(x0.shape)}: give them the same")
+        scale, std = self.marginal(like(t, x0))
+        return scale * x0 + std * z
+
+    def sample_prior(self, shape: tuple[int, ...], *, generator: torch.Generator,
+                     dtype: torch.dtype = torch.float32, device: torch.device | str | None = None) -> Tensor:
+        """Draw x ~ N(0, prior_std²·I) of the given shape, on `device` (default: the generator's)."""
+        z = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
+        return (self.prior_std * z).to(device or generator.device)
+
+    def _time(self, t: Tensor | float) -> Tensor:
+        t = torch.as_tensor(t)
+        t = t if t.is_floating_point() else t.to(torch.get_default_dtype())
+        slack = 1e-6 * self.T
+        if bool(((t < -slack) | (t > self.T + slack) | t.isnan()).any()):
+            raise ValueError(f"t = {t.detach().cpu().tolist()} leaves [0, {self.T}]")
+        return t.clamp(0, self.T)
+
+
+@dataclass(frozen=True)
+class VE(GaussianSDE):
+    """Variance exploding:  dx = σ(t) √(2 ln(σ_max/σ_min)/T) dw,   σ(t) = σ_min (σ_max/σ_min)^(t/T).
+
+    x_t | x_0 ~ N(x_0, (σ(t)² − σ_min²) I).   Song et al. 2021, eq. 9 and appendix C; the σ_min²
+    that the paper's code leaves out is kept here, so x_0 is the data and not the data blurred.
+    Raises ValueError unless 0 < σ_min < σ_max and T > 0.
+    """
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+    T: float = 1.0
+
+    def __post_init__(self):
+        _positive(sigma_min=self.sigma_min, sigma_max=self.sigma_max, T=self.T)
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min = {self.sigma_min} is not below sigma_max = {self.sigma_max}")
+
+    @classmethod
+    def power(cls, sigma: float) -> VE:
+        """dx = σᵗ dw, the equation of the source:  std(t)² = (σ²ᵗ − 1)/(2 ln σ).
+
+        It is VE with σ_min = 1/√(2 ln σ), σ_max = σ/√(2 ln σ) and T = 1. At t = 1 the noise has
+        standard deviation 9.845 for σ = 25: σ is the base of a power, not the noise level.
+        Raises ValueError unless σ > 1.
+        """
+        if not (math.isfinite(sigma) and sigma > 1):
+            raise ValueError(f"sigma = {sigma!r}: dx = sigma**t dw needs a finite sigma above 1")
+        root = math.sqrt(2 * math.log(sigma))
+        return cls(sigma_min=1 / root, sigma_max=sigma / root)
+
+    @property
+    def _log_ratio(self) -> float:
+        return math.log(self.sigma_max / self.sigma_min)
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """f = 0."""
+        return torch.zeros_like(x)
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """g(t) = σ(t) √(2 ln(σ_max/σ_min)/T)."""
+        rate = self._log_ratio / self.T
+        return self.sigma_min * torch.exp(rate * self._time(like(t, x))) * math.sqrt(2 * rate)
+
+    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """scale = 1,  std = σ_min √((σ_max/σ_min)^(2t/T) − 1)."""
+        t = self._time(t)
+        return torch.ones_like(t), self.sigma_min * torch.sqrt(torch.expm1(2 * self._log_ratio / self.T * t))
+
+
+@dataclass(frozen=True)
+class VP(GaussianSDE):
+    """Variance preserving:  dx = −½ β(t) x dt + √β(t) dw,   β(t) = β_min + (β_max − β_min) t/T.
+
+    With B(t) = ∫₀ᵗ β:  scale = e^(−B/2),  std² = 1 − e^(−B).   Song et al. 2021, eq. 11 and 33.
+    Raises ValueError unless 0 < β_min < β_max and T > 0.
+    """
+
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+    T: float = 1.0
+
+    def __post_init__(self):
+        _positive(beta_min=self.beta_min, beta_max=self.beta_max, T=self.T)
+        if self.beta_min >= self.beta_max:
+            raise ValueError(f"beta_min = {self.beta_min} is not below beta_max = {self.beta_max}")
+
+    def beta(self, t: Tensor) -> Tensor:
+        """β(t) = β_min + (β_max − β_min) t/T, shaped like t."""
+        return self.beta_min + (self.beta_max - self.beta_min) * self._time(t) / self.T
+
+    def integral(self, t: Tensor) -> Tensor:
+        """B(t) = ∫₀ᵗ β(s) ds = β_min t + ½ (β_max − β_min) t²/T, shaped like t."""
+        t = self._time(t)
+        return self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / (2 * self.T)
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """f = −½ β(t) x."""
+        return -self.beta(like(t, x)) / 2 * x
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """g(t) = √β(t)."""
+        return self.beta(like(t, x)).sqrt()
+
+    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """scale = e^(−B/2),  std = √(1 − e^(−B))."""
+        B = self.integral(t)
+        return torch.exp(-B / 2), torch.sqrt(-torch.expm1(-B))
+
+
+@dataclass(frozen=True)
+class SubVP(VP):
+    """Sub-VP:  dx = −½ β(t) x dt + √(β(t)(1 − e^(−2B(t)))) dw,  with B as in VP.
+
+    scale = e^(−B/2),  std = 1 − e^(−B).   Song et al. 2021, eq. 12 and 33.
+    """
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """g(t) = √(β(t) (1 − e^(−2B(t))))."""
+        t = like(t, x)
+        return torch.sqrt(self.beta(t) * -torch.expm1(-2 * self.integral(t)))
+
+    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """scale = e^(−B/2),  std = 1 − e^(−B)."""
+        B = self.integral(t)
+        return torch.exp(-B / 2), -torch.expm1(-B)
+
+
+@dataclass(frozen=True)
+class OrnsteinUhlenbeck(SDE):
+    """dx = θ (μ − x) dt + σ dw.   x_t | x_0 ~ N(μ + (x_0 − μ) e^(−θt), σ² (1 − e^(−2θt))/(2θ)).
+
+    Uhlenbeck & Ornstein 1930. Raises ValueError unless θ > 0 and σ > 0.
+    """
+
+    theta: float = 1.0
+    mu: float = 0.0
+    sigma: float = 1.0
+
+    def __post_init__(self):
+        _positive(theta=self.theta, sigma=self.sigma)
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """f = θ (μ − x)."""
+        return self.theta * (self.mu - x)
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """g = σ."""
+        return torch.full((), self.sigma, dtype=x.dtype, device=x.device)
+
+    def law(self, x0: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(mean, std) of x_t given x_0; the mean is shaped like x0, the std broadcasts to it."""
+        t = like(t, x0)
+        mean = self.mu + (x0 - self.mu) * torch.exp(-self.theta * t)
+        return mean, self.sigma * torch.sqrt(-torch.expm1(-2 * self.theta * t) / (2 * self.theta))
+
+
+@dataclass(frozen=True)
+class GeometricBrownian(SDE):
+    """dx = μ x dt + σ x dw.   x_t = x_0 exp((μ − σ²/2) t + σ W_t), path by path.
+
+    Black & Scholes 1973. Its exact path for a given Brownian path makes it the ruler for solvers.
+    Raises ValueError unless σ > 0.
+    """
+
+    mu: float = 1.0
+    sigma: float = 0.5
+
+    def __post_init__(self):
+        _positive(sigma=self.sigma)
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """f = μ x."""
+        return self.mu * x
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """g = σ x."""
+        return self.sigma * x
+
+    def path(self, x0: Tensor, t: Tensor, w: Tensor) -> Tensor:
+        """The exact x_t = x_0 exp((μ − σ²/2) t + σ w) for the Brownian value w = W(t) − W(0)."""
+        return x0 * torch.exp((self.mu - self.sigma**2 / 2) * like(t, x0) + self.sigma * w)
+
+
+@dataclass(frozen=True)
+class Reverse(SDE):
+    """dx = [f − ½(1 + η²) g² ∇ₓ log p_t(x)] dt + η g dw̄,  solved with dt < 0.
+
+    η = 1 is the reverse SDE of Anderson 1982 (Song et al. 2021, eq. 6), η = 0 the probability
+    flow ODE (eq. 13); every η ≥ 0 has the same marginals p_t when the score is exact and the
+    start is p_T.  `forward` needs a diffusion that does not depend on x.
+    Raises ValueError when η < 0, and, at the time it happens, when score(x, t) is not finite or
+    is not shaped like x.
+    """
+
+    forward: SDE
+    score: Score
+    eta: float = 1.0
+
+    def __post_init__(self):
+        if not (math.isfinite(self.eta) and self.eta >= 0):
+            raise ValueError(f"eta = {self.eta!r}: give 0 (probability flow), 1 (reverse SDE), or any number >= 0")
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """f(x, t) − ½(1 + η²) g(t)² score(x, t)."""
+        s = self.score(x, t)
+        if s.shape != x.shape:
+            raise ValueError(f"score(x, t) has shape {tuple(s.shape)} at t = {float(torch.as_tensor(t).max()):g}; "
+                             f"it must be shaped like x, {tuple(x.shape)}")
+        if not bool(torch.isfinite(s).all()):
+            bad = s[~torch.isfinite(s)][0].item()
+            raise ValueError(f"score(x, t) returned {bad} at t = {float(torch.as_tensor(t).max()):g}; "
+                             "check the network there, or stop at a larger t_min")
+        g = self.forward.diffusion(x, t)
+        return self.forward.drift(x, t) - (1 + self.eta**2) / 2 * g**2 * s
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """η g(t)."""
+        return self.eta * self.forward.diffusion(x, t)
