@@ -55,16 +55,16 @@ def fashion_mnist(*, train: bool = True, root: str | Path | None = None, downloa
     Raises ValueError when `root` or SDELIB_DATA has no data, and when a file there or in the cache
     is damaged or half a download; the message names the file and says how to mend it.
     """
-    asked = root or os.environ.get("SDELIB_DATA")
+    asked = root or os.environ.get("SDELIB_DATA") or None
     if asked == "fallback":
         return _fallback("SDELIB_DATA=fallback asks for it", train)
     if asked is not None:
-        if not _complete(Path(asked), train):
+        if not _complete(Path(asked)):
             raise ValueError(f"root = {str(asked)!r} has no Fashion-MNIST: FashionMNIST/raw/ with "
-                             f"{', '.join(_files(train))} was expected there; give another root, or none")
+                             f"{', '.join(_SHA256)} was expected there; give another root, or none")
         return _read(Path(asked), train)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sdelib"
-    if _complete(cache, train):
+    if _complete(cache):
         return _read(cache, train)
     if not download:
         return _fallback(f"it is not in {cache}, and download=False", train)
@@ -79,8 +79,8 @@ def _files(train: bool) -> list[str]:
     return [name for name in _SHA256 if name.startswith("train" if train else "t10k")]
 
 
-def _complete(root: Path, train: bool) -> bool:
-    return all((root / "FashionMNIST" / "raw" / name).exists() for name in _files(train))
+def _complete(root: Path) -> bool:
+    return all((root / "FashionMNIST" / "raw" / name).exists() for name in _SHA256)  # torchvision wants all four
 
 
 def _read(root: Path, train: bool) -> Garments:

@@ -36,10 +36,10 @@ class GaussianMixture:
         if means.ndim != 2:
             raise ValueError(f"means has shape {tuple(means.shape)}: give (K, d), one row a component")
         K, d = means.shape
-        weights = torch.as_tensor(weights).to(means)
+        weights = torch.as_tensor(weights, dtype=means.dtype, device=means.device)
         if weights.shape != (K,) or not bool((weights > 0).all()) or not bool(torch.isfinite(weights).all()):
             raise ValueError(f"weights = {weights.tolist()}: give {K} positive numbers, one for each row of means")
-        covariances = torch.as_tensor(covariances).to(means)
+        covariances = torch.as_tensor(covariances, dtype=means.dtype, device=means.device)
         if covariances.ndim < 3:
             if covariances.shape not in ((), (K,)) or not bool((covariances > 0).all()):
                 raise ValueError(f"covariances = {covariances.tolist()}: give one standard deviation above 0, {K} of "

@@ -14,8 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import weights
+
 __all__ = ["GarmentClassifier", "ClassificationLoss", "features", "accuracy", "Moments", "moments",
-           "frechet_distance", "split_floor"]
+           "stored_moments", "frechet_distance", "split_floor"]
 
 
 class GarmentClassifier(nn.Module):
@@ -91,6 +93,12 @@ def moments(x: Tensor) -> Moments:
         raise ValueError(f"x has shape {tuple(x.shape)}: give (n, features) with n of at least 2")
     x = x.double()
     return Moments(x.mean(0), torch.cov(x.T), len(x))
+
+
+def stored_moments() -> Moments:
+    """Moments of the bundled classifier's features of the 60,000 real training images."""
+    t, _ = weights.read_tensors(weights.checked("moments.safetensors"))
+    return Moments(t["mean"], t["covariance"], int(t["n"]))
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:

@@ -12,6 +12,7 @@ learn what the data have beyond that. This is the preconditioning of Karras et a
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -53,9 +54,18 @@ class ScoreNetwork(nn.Module):
         """F_θ(u, ratio): u has unit variance, ratio = std/scale has shape (batch,)."""
         raise NotImplementedError
 
+    def on(self, sde: GaussianSDE) -> ScoreNetwork:
+        """The same weights as the score of another SDE: F_θ sees the ratio std/scale and nothing else of t.
+
+        It can be trusted only where the other SDE's ratios lie among those seen in training.
+        """
+        other = copy.copy(self)
+        other.sde = sde
+        return other
+
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """s_θ(x, t), shaped like x.  t > 0: a scalar tensor or shape (batch,)."""
-        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
+        t = like(t, x).reshape(-1).expand(len(x))
         scale, std = self.sde.marginal(t)
         if not bool((std > 0).all()):
             raise ValueError(f"t = {float(t.min()):g} has no noise (std = 0): the learned score needs t > 0")
@@ -84,6 +94,8 @@ class ScoreMLP(ScoreNetwork):
         nn.init.zeros_(self.out.bias)
 
     def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
+        if u.shape[1:] != (self.config["dim"],):
+            raise ValueError(f"x has shape {tuple(u.shape)}: this ScoreMLP takes (batch, {self.config['dim']})")
         c = self.embed(ratio)
         for layer in self.layers:
             u = F.silu(layer(u) + c)

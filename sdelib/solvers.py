@@ -79,7 +79,7 @@ def integrate(sde: SDE, x: Tensor, times: Tensor, step: Step = euler_maruyama, *
         raise ValueError(f"times has shape {tuple(times.shape)}: give at least two times in one axis")
     gaps = times.diff()
     if not bool((gaps > 0).all() | (gaps < 0).all()):
-        bad = int(((gaps * gaps[0]) <= 0).nonzero()[0]) if bool(gaps[0] != 0) else 0
+        bad = int((~(gaps * gaps[0] > 0)).nonzero()[0])
         raise ValueError(f"times is not strictly monotone: times[{bad}] = {float(times[bad]):g} is followed by "
                          f"times[{bad + 1}] = {float(times[bad + 1]):g}")
     if isinstance(sde, Reverse) and sde.eta > 0 and bool(gaps[0] > 0):

@@ -38,6 +38,7 @@ def atomic(path: Path, write: Callable[[Path], None]) -> None:
         write(temporary)
         with open(temporary, "rb+") as f:
             os.fsync(f.fileno())
+        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -119,6 +120,8 @@ def load(name: str) -> nn.Module:
     if name not in names():
         raise ValueError(f"no bundled weights are called {name!r}; there are {names()}")
     tensors, meta = read_tensors(checked(f"{name}.safetensors"))
+    if "spec" not in meta:
+        raise ValueError(f"{name}.safetensors holds {sorted(tensors)}, and no network")
     network = _build(json.loads(meta["spec"]))
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
     return network.eval().requires_grad_(False)

@@ -1,0 +1,341 @@
+"""python -m sdelib train | sample | evaluate | bake: the book's long computations, from a shell.
+
+Exit status: 0 done; 1 the disk or the device refused; 2 a wrong argument, answered with what is allowed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import __version__, weights
+from .sdes import VE, VP, GaussianSDE, SubVP
+from .solvers import euler_maruyama, heun, platen
+
+SOLVERS = {"euler-maruyama": (euler_maruyama, 1.0), "platen": (platen, 1.0), "heun": (heun, 1.0),
+           "probability-flow-euler": (euler_maruyama, 0.0), "probability-flow-heun": (heun, 0.0)}
+"""Name → (step, η)."""
+
+NETWORKS = {VE.power(25.0): "unet-sigma25", VE.power(50.0): "unet-sigma50"}
+"""SDE → the bundled network that was trained on it; any other SDE takes WIDEST."""
+
+WIDEST = "unet-sigma50"
+T_TRAINED = 1e-5
+"""The smallest time of the bundled networks' training."""
+
+
+def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:
+    """An argparse type: a finite number above `low` and at most `high`."""
+    def parse(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and low < value <= high):
+            what = "whole number" if kind is int else "finite number"
+            limit = f" and at most {high:g}" if math.isfinite(high) else ""
+            raise argparse.ArgumentTypeError(f"{text!r} is not allowed; give a {what} above {low:g}{limit}")
+        return value
+    return parse
+
+
+SEED = number(int, -1, 2**63 - 1)
+COUNT, POSITIVE = number(int, 0), number(float, 0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser, commands = _parser()
+    args = parser.parse_args(argv)
+    args.command_line = shlex.join(["python", "-m", "sdelib", *argv])
+    try:
+        args.run(args)
+    except ValueError as error:
+        commands[args.command].error(str(error))
+    except OSError as error:
+        print(f"sdelib {args.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+# ---- sample
+
+def sample(args: argparse.Namespace) -> None:
+    """Draw images from a bundled network and write them to a .npz file."""
+    from .sampling import sample_images
+
+    _writable(args.out)
+    device = _device(args.device)
+    sde = _sde(args)
+    network, t_min = _network(args.weights or NETWORKS.get(sde, WIDEST), sde, args.t_min)
+    step, eta = SOLVERS[args.solver]
+    images, nfe = sample_images(network.to(device), sde, args.n, steps=args.steps, step=step, eta=eta, t_min=t_min,
+                                generator=torch.Generator().manual_seed(args.seed), batch=args.batch,
+                                denoised=args.denoise, device=device)
+    pixels = (images[:, 0] * 255).round().to(torch.uint8).numpy()
+
+    def write(path: Path) -> None:
+        with open(path, "wb") as f:
+            np.savez_compressed(f, images=pixels, nfe=np.int64(nfe))
+
+    weights.atomic(args.out, write)
+    print(f"{args.out}: {args.n} images, {nfe} network evaluations each ({args.solver}, {args.steps} steps to t = {t_min:g})")
+
+
+def _sde(args: argparse.Namespace) -> GaussianSDE:
+    given = {name: value for name in ("sigma", "sigma_min", "sigma_max", "beta_min", "beta_max")
+             if (value := getattr(args, name)) is not None}
+    allowed = {"ve": {"sigma", "sigma_min", "sigma_max"}}.get(args.sde, {"beta_min", "beta_max"})
+    if extra := sorted(given.keys() - allowed):
+        raise ValueError(f"--{extra[0].replace('_', '-')} does not belong to --sde {args.sde}; it takes "
+                         + ", ".join("--" + name.replace("_", "-") for name in sorted(allowed)))
+    if args.sde != "ve":  # β_max = 20 of the paper leaves the noise levels that the bundled networks know
+        return {"vp": VP, "subvp": SubVP}[args.sde](**{"beta_min": 0.1, "beta_max": 11.0, **given})
+    if "sigma_min" in given or "sigma_max" in given:
+        if "sigma" in given or "sigma_max" not in given:
+            raise ValueError("give either --sigma S, which is dx = Sᵗ dw, or --sigma-max with or without --sigma-min")
+        return VE(**given)
+    return VE.power(given.get("sigma", 25.0))
+
+
+def _network(name: str, sde: GaussianSDE, t_min: float | None):
+    """The bundled network on `sde`, and the time to stop at; ValueError where it was never trained."""
+    def ratio(process: GaussianSDE, t: float) -> float:
+        scale, std = process.marginal(torch.tensor(t, dtype=torch.float64))
+        return float(std / scale)
+
+    network = weights.load(name)
+    if not hasattr(network, "sde"):
+        raise ValueError(f"--weights {name} is not a score; allowed: {', '.join(sorted(NETWORKS.values()))}")
+    low, high = ratio(network.sde, T_TRAINED), ratio(network.sde, network.sde.T)
+    if not low < (reached := ratio(sde, sde.T)) <= high * (1 + 1e-6):
+        raise ValueError(f"{sde} ends at the noise-to-signal ratio {reached:.4g}, but {name} was trained from {low:.2g} to "
+                         f"{high:.4g}; allowed are --sigma up to {network.sde.sigma_max / network.sde.sigma_min:g}, "
+                         f"--sigma-max up to {high:.4g}, --beta-max up to {2 * math.log1p(high**2) - 0.1:.3g}")
+    if t_min is None:  # 1e-3, or the first later time where the network knows the noise level
+        t_min = next((t for t in (1e-3 * sde.T * 1.1**k for k in range(73)) if ratio(sde, t) >= low), sde.T)
+    if not t_min < sde.T or ratio(sde, t_min) < low * (1 - 1e-6):
+        raise ValueError(f"--t-min {t_min:g} is not allowed; it must lie below T = {sde.T:g}, and at a noise-to-signal "
+                         f"ratio of at least {low:.3g}, the smallest that {name} was trained on")
+    return network.on(sde), t_min
+
+
+# ---- train
+
+def train(args: argparse.Namespace) -> None:
+    """Train the U-Net on dx = σᵗ dw, or the classifier; resume from --checkpoint; bundle the result."""
+    from .data import fashion_mnist
+    from .metrics import ClassificationLoss, GarmentClassifier, accuracy
+    from .networks import ScoreUNet
+    from .score_matching import DenoisingLoss
+    from .training import train as run
+
+    if args.checkpoint is None and args.bundle is None:
+        raise ValueError("give --checkpoint FILE, --bundle NAME or both: without them nothing would be kept")
+    if args.checkpoint is not None:
+        _writable(args.checkpoint)
+    device = _device(args.device)
+    torch.manual_seed(args.seed)
+    if args.what == "classifier":
+        network, objective = GarmentClassifier(), ClassificationLoss()
+    else:
+        sde = VE.power(args.sigma)
+        network, objective = ScoreUNet(sde), DenoisingLoss(sde, t_power=args.t_power)
+    if args.init is not None:
+        start = weights.load(args.init)
+        if type(start) is not type(network) or start.config != network.config:
+            raise ValueError(f"--init {args.init} is a {type(start).__name__} with {start.config}; this run trains a "
+                             f"{type(network).__name__} with {network.config}")
+        network.load_state_dict(start.state_dict())
+    data = fashion_mnist(root=args.data)
+    tensors = (data.images, data.labels) if args.what == "classifier" else (data.images,)
+    result = run(network, objective, tensors, steps=args.steps, batch_size=args.batch, lr=args.lr, warmup=args.warmup,
+                 seed=args.seed, checkpoint=args.checkpoint, every=args.every, precision=args.precision,
+                 compiled=args.compile, cpu=device.type == "cpu")
+    if int(os.environ.get("RANK", "0")):
+        return
+    facts = {"command": args.command_line, "data": data.source, "steps": args.steps, "seed": args.seed,
+             "mean_loss_of_last_100_steps": round(result.losses[-100:].mean().item(), 5), "device": _device_name(device),
+             "torch": torch.__version__, "sdelib": __version__,
+             "date": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+    network = result.network.cpu()
+    if args.what == "classifier":
+        test = fashion_mnist(root=args.data, train=False)
+        facts |= {"test_accuracy": round(accuracy(test.images, test.labels, network), 4), "test_images": len(test)}
+        print(f"accuracy on the {len(test):,} test images: {facts['test_accuracy']:.4f}")
+    print(f"mean loss of the last {min(100, args.steps)} steps: {facts['mean_loss_of_last_100_steps']}")
+    if args.bundle is not None:
+        print(f"bundled as {weights.save(args.bundle, network, facts)}")
+
+
+# ---- evaluate
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Fréchet distance of samples from real images, beside the distance of real images from each other."""
+    from .data import CLASSES, fashion_mnist
+    from .metrics import features, frechet_distance, moments, split_floor, stored_moments
+
+    images, nfe = _read_samples(args.samples)
+    if args.json is not None:
+        _writable(args.json)
+    classifier = weights.load("classifier")
+    f = features(images, classifier)
+    counts = torch.bincount(classifier.head(f.float()).argmax(1), minlength=len(CLASSES)).tolist()
+    real = fashion_mnist(train=args.against == "train", root=args.data)
+    floor = None
+    if real.real:
+        against, g = real.source, features(real.images, classifier)
+        reference = moments(g)
+        if len(f) <= len(g) - 2:
+            floor = split_floor(g, len(f), generator=torch.Generator().manual_seed(args.seed))
+    else:
+        reference = stored_moments()
+        against = f"the bundled moments of Fashion-MNIST's {reference.n:,} training images"
+    report = {"samples": str(args.samples), "n": len(images), "nfe": nfe, "against": against,
+              "frechet_distance": frechet_distance(moments(f), reference),
+              "floor": floor and {"mean": floor[0], "standard_error": floor[1]},
+              "labels": dict(zip(CLASSES, counts))}
+    said = f"{floor[0]:.4f} ± {floor[1]:.4f}" if floor else "unknown: needs at least two real images more than samples"
+    print(f"{'samples':<28}{len(images)} from {args.samples}" + ("" if nfe is None else f", {nfe} evaluations each"))
+    print(f"{'against':<28}{against}")
+    print(f"{'Fréchet distance':<28}{report['frechet_distance']:.4f}")
+    print(f"{'floor, real against real':<28}{said}")
+    for name, count in report["labels"].items():
+        print(f"{'  labelled ' + name:<28}{count:>6} {count / len(images):7.1%}")
+    if args.json is not None:
+        weights.atomic(args.json, lambda p: p.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n"))
+
+
+def _read_samples(path: Path) -> tuple[torch.Tensor, int | None]:
+    try:
+        with np.load(path, allow_pickle=False) as f:
+            images = f["images"]
+            nfe = int(f["nfe"].max()) if "nfe" in f else None
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # np.load says a damaged file in many ways: BadZipFile, EOFError, KeyError, ValueError
+        raise ValueError(f"--samples {path} is not a whole .npz with `images` ({error}): "
+                         "draw it again with python -m sdelib sample") from error
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) < 2:
+        raise ValueError(f"--samples {path} holds images of shape {images.shape} and type {images.dtype}; "
+                         "allowed is uint8 of shape (n, 28, 28) with n of at least 2")
+    return torch.from_numpy(images)[:, None].float() / 255, nfe
+
+
+# ---- bake
+
+def bake(args: argparse.Namespace) -> None:
+    """Run a recipe of sdelib.baking and bundle its table."""
+    from .baking import RECIPES
+    from .widgets import bake as table
+
+    if args.name not in RECIPES:
+        raise ValueError(f"recipe {args.name!r} is unknown; allowed: {', '.join(sorted(RECIPES))}")
+    path = weights.BUNDLED / f"{args.name}.table"
+    _writable(path)
+    table(*RECIPES[args.name](), progress=True).save(path)
+    weights.record(path.name)
+    print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+# ---- shared
+
+def _writable(path: Path) -> None:
+    """Raise OSError now, not after an hour, when `path` cannot be written."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give the name of a file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=path.parent).close()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch sees no CUDA device here; allowed: cpu, auto")
+    return torch.device(name)
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    def _get_help_string(self, action):
+        return action.help if action.default in (None, False, True) else super()._get_help_string(action)
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = argparse.ArgumentParser(prog="python -m sdelib", description="The book's long computations, from a shell.",
+                                     allow_abbrev=False)
+    add = parser.add_subparsers(dest="command", required=True, metavar="train | sample | evaluate | bake")
+    commands = {}
+    for run in (train, sample, evaluate, bake):
+        p = add.add_parser(run.__name__, help=run.__doc__, description=run.__doc__, allow_abbrev=False,
+                           formatter_class=_Help)
+        p.set_defaults(run=run)
+        commands[run.__name__] = p
+
+    p = commands["sample"]
+    p.add_argument("--sde", choices=("ve", "vp", "subvp"), default="ve", help="the forward process")
+    p.add_argument("--sigma", type=number(float, 1), help="ve: dx = SIGMAᵗ dw (25 when nothing is given)")
+    p.add_argument("--sigma-min", type=POSITIVE, help="ve: the smallest σ of the geometric schedule")
+    p.add_argument("--sigma-max", type=POSITIVE, help="ve: the largest σ of the geometric schedule")
+    p.add_argument("--beta-min", type=POSITIVE, help="vp, subvp: β at t = 0 (0.1 when not given)")
+    p.add_argument("--beta-max", type=POSITIVE, help="vp, subvp: β at t = T (11 when not given)")
+    p.add_argument("--weights", metavar="NAME", help="bundled network (the one trained nearest to the process)")
+    p.add_argument("--solver", choices=SOLVERS, default="euler-maruyama", help="the step")
+    p.add_argument("--steps", type=COUNT, default=500, help="equal time steps from T to t_min")
+    p.add_argument("--t-min", type=POSITIVE, help="where the solver stops (1e-3, later where the network knows no smaller noise)")
+    p.add_argument("--no-denoise", dest="denoise", action="store_false", help="leave out the noiseless last step")
+    p.add_argument("--n", type=COUNT, default=64, help="images")
+    p.add_argument("--seed", type=SEED, default=0, help="of the start and the noise")
+    p.add_argument("--batch", type=COUNT, default=64, help="images in the network at once; does not change the noise")
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
+    p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .npz file to write or replace")
+
+    p = commands["train"]
+    p.add_argument("--what", choices=("unet", "classifier"), default="unet", help="the network")
+    p.add_argument("--sigma", type=number(float, 1), default=25.0, help="unet: trained on dx = SIGMAᵗ dw")
+    p.add_argument("--t-power", type=POSITIVE, default=2.0, help="unet: t ~ uᵖ; 1 is uniform")
+    p.add_argument("--steps", type=COUNT, default=4200, help="optimiser steps")
+    p.add_argument("--batch", type=COUNT, default=128, help="images a step")
+    p.add_argument("--lr", type=POSITIVE, default=2e-3, help="largest learning rate")
+    p.add_argument("--warmup", type=COUNT, default=200, help="steps until the largest learning rate")
+    p.add_argument("--seed", type=SEED, default=0, help="of everything random")
+    p.add_argument("--checkpoint", type=Path, metavar="FILE", help="written while training; resumed from when it exists")
+    p.add_argument("--every", type=COUNT, default=200, help="steps between checkpoints")
+    p.add_argument("--bundle", metavar="NAME", help="save the result as sdelib/bundled/NAME.safetensors")
+    p.add_argument("--init", metavar="NAME", help="start from these bundled weights")
+    p.add_argument("--precision", choices=("no", "bf16"), default="no", help="mixed precision")
+    p.add_argument("--compile", action="store_true", help="torch.compile the network")
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train")
+    p.add_argument("--data", type=Path, metavar="ROOT", help="folder that holds FashionMNIST/raw")
+
+    p = commands["evaluate"]
+    p.add_argument("--samples", type=Path, required=True, metavar="FILE", help="a .npz file of python -m sdelib sample")
+    p.add_argument("--against", choices=("train", "test"), default="train", help="the real images")
+    p.add_argument("--data", type=Path, metavar="ROOT", help="folder that holds FashionMNIST/raw")
+    p.add_argument("--seed", type=SEED, default=0, help="of the floor's random halves")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+
+    p = commands["bake"]
+    p.add_argument("name", metavar="NAME", help="a recipe of sdelib.baking")
+    return parser, commands
+
+
+if __name__ == "__main__":
+    sys.exit(main())

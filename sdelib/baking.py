@@ -1,0 +1,85 @@
+"""Recipes for widget tables that take minutes to compute: `python -m sdelib bake NAME` runs one.
+
+A recipe gives the controls and compute(**values) → frame; the table of all frames is stored in
+sdelib/bundled/NAME.table, and the chapter loads it and re-computes a part of it live.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from . import weights
+from .brownian import WhiteNoise
+from .sampling import sample_images
+from .sdes import VE, Reverse
+from .solvers import denoise, euler_maruyama, heun, integrate, platen, uniform_times
+from .widgets import Slider, Switch, Table, images
+
+__all__ = ["RECIPES", "intro", "source_experiment", "stored_table"]
+
+SOLVERS = {"Euler–Maruyama": (euler_maruyama, 1.0), "Platen": (platen, 1.0), "probability flow": (euler_maruyama, 0.0)}
+
+
+def stored_table(name: str) -> Table:
+    """The bundled table of a recipe.  Raises ValueError when it is missing or damaged."""
+    return Table.load(weights.checked(f"{name}.table"))
+
+
+def as_picture(x: Tensor, std: float) -> Tensor:
+    """½ + (x − ½)/(1 + 2·std), clipped to [0, 1]: grey at any noise level, the image itself at std = 0."""
+    return (0.5 + (x - 0.5) / (1 + 2 * std)).clamp(0, 1)[:, 0]
+
+
+def intro(n: int = 12, steps: int = 250):
+    """Noise becoming garments: slide the noise that is left, switch solver, see the state or the network's guess."""
+    network = weights.load("unet-sigma25")
+    sde = network.sde
+    times = uniform_times(sde.T, 1e-3, steps)
+    stds = sde.marginal(times)[1]
+    wanted = torch.logspace(torch.log10(stds[0]), torch.log10(stds[-1]), 13, dtype=torch.float64)
+    index = sorted({int((stds - w).abs().argmin()) for w in wanted})          # descending in std
+    levels = [round(float(stds[i]), 3) for i in index]
+
+    @lru_cache(maxsize=None)
+    @torch.no_grad()
+    def run(solver: str) -> list[tuple[Tensor, Tensor]]:
+        step, eta = {"reverse SDE": (euler_maruyama, 1.0), "probability flow": (heun, 0.0)}[solver]
+        generator = torch.Generator().manual_seed(4)
+        x = sde.sample_prior((n, 1, 28, 28), generator=generator)
+        states = [x, *integrate(Reverse(sde, network, eta), x, times, step, noise=WhiteNoise(x, generator=generator))]
+        return [(states[i], denoise(sde, network, states[i], times[i].float())) for i in index]
+
+    def compute(sigma: float, solver: str, show: str):
+        k = min(range(len(levels)), key=lambda i: abs(levels[i] - sigma))
+        state, guess = run(solver)[k]
+        pixels = as_picture(state, levels[k]) if show == "the state" else guess.clamp(0, 1)[:, 0]
+        return images(pixels=pixels, columns=n // 2, note=f"noise left: {levels[k]:.3g} a pixel, where the data go from 0 to 1")
+
+    controls = [Slider("sigma", "noise left σ", levels[::-1], log=True, start=levels[5]),
+                Switch("solver", "solver", ["reverse SDE", "probability flow"]),
+                Switch("show", "show", ["the state", "the network's guess"])]
+    return controls, compute
+
+
+def source_experiment(n: int = 15):
+    """The source's knobs: σ of dx = σᵗ dw, the number of steps, and the solver, on the same noise."""
+    network = weights.load("unet-sigma50")
+
+    def compute(sigma: float, steps: int, solver: str):
+        step, eta = SOLVERS[solver]
+        sde = VE.power(sigma)
+        pixels, nfe = sample_images(network.on(sde), sde, n, steps=steps, step=step, eta=eta,
+                                    generator=torch.Generator().manual_seed(1), progress=False)
+        return images(pixels=pixels[:, 0], columns=5, note=f"{nfe} network evaluations; "
+                      f"the noise starts at std {sde.prior_std:.2f}")
+
+    controls = [Slider("sigma", "σ", [2.0, 5.0, 10.0, 25.0, 50.0], start=25.0),
+                Slider("steps", "steps", [20, 60, 200], integer=True, log=True, start=200),
+                Switch("solver", "solver", list(SOLVERS))]
+    return controls, compute
+
+
+RECIPES = {"intro": intro, "source-experiment": source_experiment}

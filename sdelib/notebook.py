@@ -1,0 +1,48 @@
+"""Small helpers for the chapters: show the source of a function, and say a sentence with numbers in it."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import inspect
+import textwrap
+from pathlib import Path
+
+from .weights import BUNDLED
+
+__all__ = ["show_source", "say", "read_table"]
+
+
+def show_source(thing, *, docstring: bool = False):
+    """The source of a function, class or method as a highlighted block; its docstring is left out by default."""
+    from IPython.display import Code
+
+    source = textwrap.dedent(inspect.getsource(thing))
+    if not docstring:
+        node = ast.parse(source).body[0]
+        first = node.body[0]
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(node.body) > 1:
+            lines = source.splitlines()
+            del lines[first.lineno - 1:first.end_lineno]
+            source = "\n".join(lines).replace("\n\n\n", "\n\n")
+    return Code(source, language="python")
+
+
+def say(text: str):
+    """Markdown whose numbers come from the run: say(f"The variance is **{v:.3f}**.")."""
+    from IPython.display import Markdown
+
+    return Markdown(textwrap.dedent(text).strip())
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of a measured table, results/<name>, as dicts of strings; its comment lines start with '#'.
+
+    Looked for in the repository's folder results/ and, where sdelib is installed without it, in
+    sdelib/bundled.  Raises ValueError when it is in neither.
+    """
+    for folder in (Path(__file__).parents[1] / "results", BUNDLED):
+        if (folder / name).exists():
+            lines = (folder / name).read_text(encoding="utf-8").splitlines()
+            return list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    raise ValueError(f"name = {name!r}: no such table in results/; clone the repository or update sdelib")

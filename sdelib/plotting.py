@@ -1,0 +1,90 @@
+"""One style for every figure of the book. The only module that imports matplotlib.
+
+Colours are those of Okabe & Ito 2008, which colour-blind readers can tell apart; densities use one
+sequential map from white to blue, signed quantities a diverging one, images are grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+__all__ = ["BLUE", "ORANGE", "GREEN", "YELLOW", "PINK", "SKY", "GREY", "style", "figure", "grid_points",
+           "show_density", "show_arrows", "show_images", "label_line"]
+
+BLUE, ORANGE, GREEN, YELLOW = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+PINK, SKY, GREY = "#CC79A7", "#56B4E9", "#6E6E6E"
+
+
+def style() -> None:
+    """Set matplotlib's defaults; every chapter calls it once."""
+    plt.rcParams.update({
+        "figure.dpi": 110, "savefig.dpi": 110, "figure.facecolor": "white", "figure.constrained_layout.use": True,
+        "font.size": 11, "axes.titlesize": 11, "axes.titlelocation": "left", "axes.labelsize": 11,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": "#444444",
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, YELLOW, PINK, SKY]),
+        "axes.grid": True, "grid.color": "#E6E6E6", "grid.linewidth": 0.8, "axes.axisbelow": True,
+        "lines.linewidth": 1.8, "legend.frameon": False, "image.cmap": "gray_r", "svg.hashsalt": "sdelib"})
+
+
+def figure(columns: int = 1, *, rows: int = 1, width: float = 7.6, height: float = 3.2, **options) -> tuple[Figure, np.ndarray]:
+    """A figure `width` inches wide with rows×columns axes, as (figure, array of axes in reading order)."""
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **options)
+    return fig, axes.ravel()
+
+
+def grid_points(extent: tuple[float, float, float, float], n: int) -> Tensor:
+    """The n×n points of a regular grid over extent = (x₀, x₁, y₀, y₁): shape (n, n, 2), row 0 at y₀, float32."""
+    x = torch.linspace(extent[0], extent[1], n)
+    y = torch.linspace(extent[2], extent[3], n)
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+
+
+def show_density(ax: Axes, density: Tensor, extent: tuple[float, float, float, float], *, colorbar: bool = False):
+    """Draw a density on a grid from `grid_points` as filled colour, white for 0, blue for the maximum."""
+    shown = ax.imshow(density.cpu(), origin="lower", extent=extent, cmap="Blues", vmin=0, interpolation="bilinear")
+    ax.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+    ax.grid(False)
+    if colorbar:
+        ax.figure.colorbar(shown, ax=ax, shrink=0.85, label="density")
+    return shown
+
+
+def show_arrows(ax: Axes, points: Tensor, arrows: Tensor, *, color: str = ORANGE, scale: float | None = None) -> None:
+    """Draw a vector field; arrows of length `scale` (default: the 80 % quantile) span one gap of the grid.
+
+    points, arrows: (n, n, 2).  Lengths are compressed by a square root, so that weak arrows stay
+    visible, and longer ones than `scale` are cut; directions are exact.
+    """
+    length = arrows.norm(dim=-1, keepdim=True)
+    gap = float((points[0, 1] - points[0, 0]).norm())
+    short = arrows / length.clamp(min=1e-12) * (length / (scale or length.quantile(0.8))).sqrt().clamp(max=1) * gap
+    p, a = points.reshape(-1, 2), short.reshape(-1, 2)
+    ax.quiver(p[:, 0], p[:, 1], a[:, 0], a[:, 1], color=color, angles="xy", scale_units="xy", scale=1,
+              width=0.005, headwidth=4, headlength=4.5, headaxislength=4)
+
+
+def show_images(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> None:
+    """Draw images (n, 1, H, W) or (n, H, W) in [0, 1] as one grid; ink is dark on white."""
+    images = images.reshape(len(images), *images.shape[-2:]).clamp(0, 1).cpu()
+    rows = -(-len(images) // columns)
+    height, width = images.shape[1:]
+    sheet = torch.zeros(rows * (height + 2), columns * (width + 2))
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + 2) + 1, (i % columns) * (width + 2) + 1
+        sheet[top:top + height, left:left + width] = image
+    ax.imshow(sheet, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_axis_off()
+    ax.set_title(title)
+
+
+def label_line(ax: Axes, x: Sequence[float], y: Sequence[float], text: str, color: str, *, dx: float = 4, dy: float = 0) -> None:
+    """Write `text` in the line's colour beside its last point, in place of a legend."""
+    ax.annotate(text, (float(x[-1]), float(y[-1])), xytext=(dx, dy), textcoords="offset points",
+                color=color, va="center", annotation_clip=False)

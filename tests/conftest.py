@@ -1,0 +1,124 @@
+"""What all tests share: where the data are, where the site is, a browser, and an honest count of what was skipped.
+
+Where the environment variable CI is set, a tool that is missing is a failure and not a skip.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+
+import drive
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SITE = ROOT / "_build" / "html"
+SHARED = ROOT.parent / "shared" / "data"
+
+if "SDELIB_DATA" not in os.environ and (SHARED / "FashionMNIST" / "raw").is_dir():
+    os.environ["SDELIB_DATA"] = str(SHARED)
+os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
+
+
+def missing(what: str) -> None:
+    """Skip this test because a tool is missing; where CI is set, fail instead."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what}, and where CI is set that is a failure", pytrace=False)
+    pytest.skip(what)
+
+
+# ---------------------------------------------------------------- numbers
+
+
+@pytest.fixture
+def float64():
+    """PyTorch's default type is float64 inside the test."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield torch.float64
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture
+def generator():
+    """A seeded generator on the CPU."""
+    import torch
+
+    return torch.Generator().manual_seed(0)
+
+
+# ---------------------------------------------------------------- data
+
+
+@functools.cache
+def real_data() -> bool:
+    """True when fashion_mnist() gives the real data set here, without a download."""
+    import warnings
+
+    from sdelib.data import fashion_mnist
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return fashion_mnist(train=False, download=False).real
+        except ValueError:
+            return False
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("real_data") and not real_data():
+        pytest.skip("it holds for the real Fashion-MNIST only, and that is not here")
+
+
+# ---------------------------------------------------------------- the site
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The address of the built site, served on this machine only."""
+    if not (SITE / "index.html").is_file():
+        missing("the site is not built: run `make book`")
+    with drive.served(SITE) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window; see `drive.chromium` for what happens where there is none."""
+    with drive.chromium() as chromium:
+        yield chromium
+
+
+# ---------------------------------------------------------------- what was skipped, and what took long
+
+
+@pytest.fixture
+def say(request):
+    """say(text) puts a line into the summary at the end."""
+    return lambda text: request.node.user_properties.append(("measured", text))
+
+
+def pytest_terminal_summary(terminalreporter):
+    reports = [r for some in terminalreporter.stats.values() for r in some if getattr(r, "when", None) == "call"]
+    said = [text for r in reports for name, text in r.user_properties if name == "measured"]
+    if said:
+        terminalreporter.section("measured", sep="-")
+        for line in said:
+            terminalreporter.write_line(line)
+    skipped = terminalreporter.stats.get("skipped", [])
+    if not skipped:
+        return
+    lines = []
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        lines.append(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
+    terminalreporter.section(f"{len(lines)} tests were SKIPPED, so this run shows less than it could", sep="!")
+    for line in lines:
+        terminalreporter.write_line(line)
+    if path := os.environ.get("SDELIB_SKIPPED"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a") as f:
+            f.writelines(f"  {line}\n" for line in lines)

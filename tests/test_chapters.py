@@ -1,0 +1,134 @@
+"""Every chapter, and the first page: it runs, it is built like the others, and its outputs are those of its code."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from conftest import ROOT, real_data
+
+sys.path.insert(0, str(ROOT / "tools"))
+import notebooks as tool  # noqa: E402
+
+PAGES = tool.notebooks()
+CHAPTERS = [path for path in PAGES if path != tool.INTRO]
+TAGS = {"parameters", "setup", "hide-input", "remove-input"}
+SMOKE_SECONDS = 15
+NOISY = float(os.environ.get("SDELIB_TIME_FACTOR", 2))  # machines that run tests are slow, or busy with other things
+
+
+def read(path: Path):
+    return nbformat.read(path, as_version=4)
+
+
+def code(nb) -> list:
+    return [cell for cell in nb.cells if cell.cell_type == "code"]
+
+
+pages = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+chapters = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+# ---------------------------------------------------------------- how it is built
+
+
+def test_the_table_of_contents_lists_every_chapter():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = {entry["file"] for part in toc["parts"] for entry in part["chapters"]}
+    assert {f"chapters/{path.stem}" for path in CHAPTERS} == {file for file in listed if file.startswith("chapters/")}
+
+
+@chapters
+def test_the_number_in_the_title_is_that_of_the_file(path):
+    first = read(path).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith(f"# {int(path.name[:2])}. ")
+
+
+@pages
+def test_code_cells_are_short(path):
+    long = {k: n for k, cell in enumerate(read(path).cells)
+            if cell.cell_type == "code" and (n := len(cell.source.splitlines())) > 20}
+    assert not long, f"cells of more than 20 lines (cell: lines): {long}"
+
+
+@pages
+def test_only_the_agreed_tags(path):
+    used = {tag for cell in read(path).cells for tag in tool.tags(cell)}
+    assert not {tag for tag in used if tag not in TAGS and not tag.startswith("nbval-")}
+    hidden = [k for k, cell in enumerate(read(path).cells) if cell.cell_type == "markdown" and tool.tags(cell)]
+    assert not hidden, f"text and formulas are never hidden: cells {hidden}"
+
+
+@chapters
+def test_one_setup_cell_with_the_one_address_and_one_parameters_cell(path):
+    nb = read(path)
+    setup = [cell.source.strip() for cell in code(nb) if "setup" in tool.tags(cell)]
+    assert setup == [tool.setup_source()], "copy it from chapters/README.md, or run `python tools/notebooks.py address`"
+    parameters = [cell.source for cell in code(nb) if "parameters" in tool.tags(cell)]
+    assert len(parameters) == 1 and re.search(r"^SMOKE = False\b", parameters[0], re.M)
+
+
+def test_every_public_address_is_the_one_in_the_configuration():
+    repository = tool.address().removeprefix("https://github.com/")
+    owner = repository.split("/")[0]
+    for path in [*PAGES, ROOT / "README.md", ROOT / "chapters" / "README.md"]:
+        found = set(re.findall(rf"github\.com/({owner}/[\w.-]+)", path.read_text()))
+        assert {name.rstrip(".").removesuffix(".git") for name in found} <= {repository}, path.name
+    assert f"git clone {tool.address()}" in (ROOT / "README.md").read_text()
+
+
+# ---------------------------------------------------------------- what is stored
+
+
+@pages
+def test_outputs_are_those_of_the_code(path):
+    nb = read(path)
+    stored = nb.metadata.get("sdelib", {}).get("source_sha256")
+    assert stored, f"{path.name} was never refreshed: make refresh CHAPTER={path.name[:2] if path in CHAPTERS else 'intro'}"
+    assert stored == tool.source_hash(nb), f"the code of {path.name} changed after its outputs were stored: make refresh"
+    assert not tool.faults(nb)
+    if path in CHAPTERS:
+        assert sum(bool(cell.outputs) for cell in code(nb)) >= 3
+
+
+@pages
+def test_what_is_stored_is_tidy_and_small(path):
+    nb = read(path)
+    assert nbformat.writes(tool.tidy(read(path), path.stem)) == nbformat.writes(nb), "python tools/notebooks.py tidy"
+    assert path.stat().st_size <= 2e6, f"{path.name} has {path.stat().st_size / 1e6:.1f} MB"
+
+
+# ---------------------------------------------------------------- it runs
+
+
+@pages
+@pytest.mark.parametrize("data", ["real", "fallback"])
+def test_it_runs_with_smoke_parameters(path, data, tmp_path, monkeypatch, say):
+    import papermill
+
+    if data == "fallback":
+        monkeypatch.setenv("SDELIB_DATA", "fallback")
+    elif not real_data():
+        pytest.skip("it holds for the real Fashion-MNIST only, and that is not here")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    nb = papermill.execute_notebook(path, tmp_path / path.name, {"SMOKE": True} if path in CHAPTERS else {},
+                                    cwd=path.parent, kernel_name="python3", progress_bar=False)
+    seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    say(f"{path.stem}, smoke parameters, {data} data: {seconds:.1f} s, of which the processor worked {busy:.1f} s")
+    skipped = [k for k, cell in enumerate(nb.cells) if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None]
+    assert not skipped, f"the run stopped before cells {skipped}"
+    for cell in code(nb):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+    # On a busy machine the clock runs on while the chapter waits, so the smaller of the two is held to the budget.
+    assert min(seconds, busy) < NOISY * SMOKE_SECONDS, f"the budget is {SMOKE_SECONDS} s, times {NOISY:g} here"

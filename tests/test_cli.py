@@ -1,0 +1,400 @@
+"""python -m sdelib: what it writes, what it says, and the status that it ends with."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from sdelib import weights
+from sdelib.__main__ import NETWORKS, SOLVERS, WIDEST, main
+from sdelib.metrics import GarmentClassifier, features, moments
+from sdelib.networks import ScoreUNet
+from sdelib.sampling import sample_images
+from sdelib.sdes import VE, VP
+from sdelib.solvers import euler_maruyama, heun
+from test_data import REAL
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def bundled(tmp_path, monkeypatch):
+    """A small random network under each bundled name, a random classifier, and its moments."""
+    folder = tmp_path / "bundled"
+    monkeypatch.setattr(weights, "BUNDLED", folder)
+    torch.manual_seed(0)
+    for sde, name in NETWORKS.items():
+        network = ScoreUNet(sde, (16, 24))
+        torch.nn.init.normal_(network.last.weight, std=0.1)
+        weights.save(name, network, {})
+    classifier = GarmentClassifier(8, 12)
+    weights.save("classifier", classifier, {})
+    x = torch.rand(300, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    m = moments(features(x, weights.load("classifier")))
+    weights.write_tensors(folder / "moments.safetensors", {"mean": m.mean, "covariance": m.covariance, "n": torch.tensor(m.n)}, {})
+    weights.record("moments.safetensors")
+    random = np.random.default_rng(0)
+    np.savez_compressed(folder / "fallback.npz", images=random.integers(0, 256, (2100, 28, 28), dtype=np.uint8),
+                        labels=random.integers(0, 10, 2100, dtype=np.uint8))
+    weights.record("fallback.npz")
+    return folder
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    monkeypatch.setenv("SDELIB_DATA", "fallback")
+
+
+def call(*args) -> int:
+    """main's status; argparse's exit is a status too."""
+    try:
+        return main([str(a) for a in args])
+    except SystemExit as end:
+        return end.code
+
+
+def draw(out, *args, steps=3, n=5):
+    return call("sample", "--steps", steps, "--n", n, "--device", "cpu", "--out", out, *args)
+
+
+def read(path):
+    with np.load(path, allow_pickle=False) as f:
+        return f["images"], int(f["nfe"])
+
+
+# ---- as a reader would run it
+
+def shell(*args, **env):
+    return subprocess.run([sys.executable, "-m", "sdelib", *map(str, args)], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1"} | env, timeout=300)
+
+
+@pytest.mark.skipif("unet-sigma25" not in weights.names(), reason="no network is bundled yet")
+def test_the_command_of_the_readme(tmp_path):
+    """The book's own command, with 3 of its 500 steps and 4 of its 64 images."""
+    out = tmp_path / "samples.npz"
+    done = shell("sample", "--sde", "ve", "--sigma", 25, "--solver", "euler-maruyama", "--steps", 3, "--n", 4, "--seed", 0, "--out", out)
+    assert done.returncode == 0, done.stderr
+    images, nfe = read(out)
+    assert images.shape == (4, 28, 28) and images.dtype == np.uint8 and nfe == 4
+    assert "sampling" in done.stderr and "3/3" in done.stderr  # the progress bar
+    assert str(out) in done.stdout and "4 network evaluations each" in done.stdout
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_help_and_wrong_arguments(tmp_path):
+    done = shell("--help")
+    assert done.returncode == 0 and all(word in done.stdout for word in ("train", "sample", "evaluate", "bake"))
+    done = shell("sample", "--solver", "magic", "--out", tmp_path / "x.npz")
+    assert done.returncode == 2 and all(name in done.stderr for name in SOLVERS) and "Traceback" not in done.stderr
+
+
+# ---- sample
+
+def test_each_command_has_help(capsys):
+    for command in ("train", "sample", "evaluate", "bake"):
+        assert call(command, "--help") == 0
+        assert f"python -m sdelib {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("solver, cost", [("euler-maruyama", 1), ("platen", 1), ("heun", 2), ("probability-flow-euler", 1),
+                                          ("probability-flow-heun", 2)])
+def test_nfe_of_every_solver(bundled, tmp_path, solver, cost):
+    assert solver in SOLVERS and len(SOLVERS) == 5
+    assert draw(tmp_path / "a.npz", "--solver", solver) == 0
+    assert read(tmp_path / "a.npz")[1] == 3 * cost + 1  # and one for the denoising step
+    assert draw(tmp_path / "a.npz", "--solver", solver, "--no-denoise") == 0
+    assert read(tmp_path / "a.npz")[1] == 3 * cost
+
+
+def test_solvers_on_the_same_seed(bundled, tmp_path):
+    images = {}
+    for solver in SOLVERS:
+        assert draw(tmp_path / "a.npz", "--solver", solver) == 0
+        images[solver] = read(tmp_path / "a.npz")[0]
+    assert np.array_equal(images["euler-maruyama"], images["platen"])  # additive noise: the bracket is zero
+    assert not np.array_equal(images["euler-maruyama"], images["heun"])
+    assert not np.array_equal(images["euler-maruyama"], images["probability-flow-euler"])
+    assert not np.array_equal(images["probability-flow-euler"], images["probability-flow-heun"])
+
+
+def test_seed_and_batch(bundled, tmp_path):
+    found = {}
+    for key in (("0", "64"), ("0", "2"), ("0", "1"), ("1", "64")):
+        assert draw(tmp_path / "a.npz", "--seed", key[0], "--batch", key[1]) == 0
+        found[key] = read(tmp_path / "a.npz")[0].astype(int)
+    # the noise is the same whatever the batch; float32 rounding may move a pixel by one of 255 levels
+    assert abs(found["0", "64"] - found["0", "2"]).max() <= 1 and abs(found["0", "64"] - found["0", "1"]).max() <= 1
+    assert abs(found["0", "64"] - found["1", "64"]).max() > 50
+
+
+def test_the_command_is_sample_images(bundled, tmp_path):
+    assert draw(tmp_path / "a.npz", "--seed", 3) == 0
+    x, nfe = sample_images(weights.load("unet-sigma25"), VE.power(25.0), 5, steps=3, generator=torch.Generator().manual_seed(3), progress=False)
+    assert np.array_equal(read(tmp_path / "a.npz")[0], (x[:, 0] * 255).round().byte().numpy()) and nfe == 4
+
+
+def test_the_network_that_was_trained_for_the_sde(bundled, tmp_path, monkeypatch):
+    asked, load = [], weights.load
+    monkeypatch.setattr(weights, "load", lambda name: asked.append(name) or load(name))
+    for options in ([], ["--sigma", 25], ["--sigma", 50], ["--sigma", 30], ["--sigma", 2], ["--sigma-max", 10],
+                    ["--sigma-min", 0.1, "--sigma-max", 17], ["--sde", "vp"], ["--sde", "subvp"], ["--sde", "vp", "--beta-max", 9],
+                    ["--weights", "unet-sigma50"]):
+        assert draw(tmp_path / "a.npz", *options, n=1, steps=2) == 0, options
+    assert asked == ["unet-sigma25", "unet-sigma25"] + [WIDEST] * 9
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--solver", "rk4"], list(SOLVERS)),
+    (["--sde", "sub-vp"], ["'ve'", "'vp'", "'subvp'"]),
+    (["--steps", "0"], ["--steps", "'0'", "whole number above 0"]),
+    (["--steps", "2.5"], ["--steps", "'2.5'", "whole number above 0"]),
+    (["--n", "-1"], ["--n", "'-1'", "whole number above 0"]),
+    (["--batch", "x"], ["--batch", "'x'", "whole number above 0"]),
+    (["--seed", "-1"], ["--seed", "'-1'"]),
+    (["--sigma", "1"], ["--sigma", "'1'", "above 1"]),
+    (["--sigma", "nan"], ["--sigma", "'nan'", "finite number above 1"]),
+    (["--sigma", "60"], ["20.9", "up to 50", "17.87"]),
+    (["--sigma-max", "40"], ["unet-sigma50", "17.87"]),
+    (["--sigma", "25", "--sigma-max", "4"], ["--sigma", "--sigma-max"]),
+    (["--sigma-min", "0.1"], ["--sigma-max"]),
+    (["--sigma-min", "4", "--sigma-max", "2"], ["sigma_min = 4", "sigma_max = 2"]),
+    (["--sde", "vp", "--sigma", "25"], ["--sigma does not belong to --sde vp", "--beta-max"]),
+    (["--beta-max", "9"], ["--beta-max does not belong to --sde ve", "--sigma-max"]),
+    (["--sde", "vp", "--beta-max", "20"], ["152", "--beta-max up to 11.4"]),
+    (["--t-min", "1"], ["--t-min 1", "below T = 1"]),
+    (["--t-min", "1e-7"], ["--t-min 1e-07", "0.00316"]),
+    (["--t-min", "0"], ["--t-min", "above 0"]),
+    (["--weights", "nothing"], ["'nothing'", "unet-sigma25", "unet-sigma50"]),
+    (["--weights", "classifier"], ["classifier", "unet-sigma25", "unet-sigma50"]),
+    (["--weights", "unet-sigma25", "--sigma", "30"], ["11.5", "9.845", "up to 25"]),
+    (["--device", "tpu"], ["'auto'", "'cpu'", "'cuda'"]),
+])
+def test_wrong_arguments_end_in_2_with_what_is_allowed(bundled, tmp_path, capsys, options, words):
+    out = tmp_path / "x.npz"
+    assert call("sample", "--steps", 2, "--n", 1, "--out", out, *options) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in words), said
+    assert not out.exists() and "Traceback" not in said
+
+
+def test_cuda_that_is_missing(bundled, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert call("sample", "--device", "cuda", "--out", tmp_path / "x.npz") == 2
+    assert "--device cuda: torch sees no CUDA device here; allowed: cpu, auto" in capsys.readouterr().err
+    assert call("sample", "--device", "auto", "--steps", 1, "--n", 1, "--out", tmp_path / "x.npz") == 0
+
+
+def test_a_place_that_cannot_be_written(bundled, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    for out, words in ((tmp_path / "file" / "x.npz", "file"), (tmp_path, "is a folder")):
+        assert draw(out) == 1
+        said = capsys.readouterr().err
+        assert words in said and "Traceback" not in said and "sampling" not in said  # said before the work, not after it
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bundled", "file"]
+
+
+def test_replacing_is_atomic(bundled, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "deep" / "x.npz"
+    assert draw(out, "--seed", 1) == 0
+    first = out.read_bytes()
+
+    def broken(f, **arrays):
+        f.write(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", broken)
+    assert draw(out, "--seed", 2) == 1 and "No space left" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert out.read_bytes() == first and list(out.parent.iterdir()) == [out]
+    monkeypatch.setattr(weights, "BUNDLED", bundled)
+    assert draw(out, "--seed", 2) == 0 and out.read_bytes() != first
+    assert draw(tmp_path / "no-suffix") == 0 and len(read(tmp_path / "no-suffix")[0]) == 5
+
+
+# ---- sampling.sample_images
+
+def gaussian(m, d, sde):
+    """The exact score of data N(m, d²) in each pixel."""
+    def score(x, t):
+        scale, std = sde.marginal(t)
+        return -(x - scale * m) / (scale**2 * d**2 + std**2)
+    return score
+
+
+@pytest.mark.parametrize("step, eta", [(euler_maruyama, 1.0), (heun, 0.0)])
+def test_samples_of_a_gaussian_have_its_moments(step, eta):
+    """Data N(0.5, 0.1²) in every pixel: the samples' mean and standard deviation over 8,000 pixels."""
+    sde, n = VP(), 500
+    x, _ = sample_images(gaussian(0.5, 0.1, sde), sde, n, steps=400, step=step, eta=eta, shape=(1, 4, 4),
+                         generator=torch.Generator().manual_seed(0), denoised=False, progress=False)
+    std = (0.1**2 + float(sde.marginal(torch.tensor(1e-3))[1]) ** 2) ** 0.5
+    # 4 standard errors, and 2% of the standard deviation for 400 steps; VP's prior is off by less than 0.01%
+    assert abs(float(x.mean()) - 0.5) < 4 * std / (16 * n) ** 0.5 + 0.02 * std
+    assert abs(float(x.std()) / std - 1) < 4 / (2 * 16 * n) ** 0.5 + 0.02
+
+
+def test_the_batch_does_not_change_the_noise():
+    sde = VP()
+    draw = lambda batch: sample_images(gaussian(0.5, 0.1, sde), sde, 7, steps=5, batch=batch, shape=(1, 4, 4),
+                                       generator=torch.Generator().manual_seed(0), progress=False)
+    for batch in (1, 3, 7, 100):
+        assert torch.equal(draw(batch)[0], draw(64)[0]) and draw(batch)[1] == 6  # evaluations an image, not calls
+
+
+def test_sample_images_refuses():
+    sde = VP()
+    for options, words in (({"n": 0}, "n = 0"), ({"n": 2.0}, r"n = 2\.0"), ({"steps": 0}, "steps = 0"), ({"batch": -1}, "batch = -1"),
+                           ({"t_min": 0.0}, r"t_min = 0\.0"), ({"t_min": 1.0}, r"t_min = 1\.0"), ({"eta": -1.0}, r"eta = -1\.0")):
+        given = {"n": 2, "steps": 3, "generator": torch.Generator(), "progress": False} | options
+        with pytest.raises(ValueError, match=words):
+            sample_images(gaussian(0.5, 0.1, sde), sde, given.pop("n"), **given)
+
+
+# ---- train
+
+def small_train(tmp_path, *args, steps=3):
+    return call("train", "--steps", steps, "--batch", 4, "--every", 2, "--device", "cpu", *args)
+
+
+def test_train_bundles_with_provenance(bundled, stand_in, tmp_path, capsys):
+    with pytest.warns(UserWarning, match="Fashion-MNIST cannot be had"):
+        assert small_train(tmp_path, "--sigma", 30, "--seed", 7, "--checkpoint", tmp_path / "run" / "x.safetensors", "--bundle", "mine") == 0
+    assert "bundled as" in capsys.readouterr().out
+    assert weights.load("mine").sde == VE.power(30.0)
+    facts = weights.provenance("mine")
+    assert facts["steps"] == 3 and facts["seed"] == 7 and "not Fashion-MNIST" in facts["data"] and facts["torch"] == torch.__version__
+    assert facts["command"].startswith("python -m sdelib train --steps 3") and "CPU" in facts["device"]
+    assert facts["date"].endswith("+00:00") and len(facts["date"]) == 25  # UTC, to the second
+    # the same command resumes from the finished checkpoint and gives the same network; another seed is refused
+    before = weights.sums()["mine.safetensors"]
+    with pytest.warns(UserWarning):
+        assert small_train(tmp_path, "--sigma", 30, "--seed", 8, "--checkpoint", tmp_path / "run" / "x.safetensors") == 2
+    assert "seed = 7, not 8" in capsys.readouterr().err and weights.sums()["mine.safetensors"] == before
+
+
+def test_train_from_bundled_weights(bundled, stand_in, tmp_path, capsys):
+    torch.manual_seed(1)
+    start = ScoreUNet(VE.power(25.0))
+    torch.nn.init.normal_(start.last.weight)
+    weights.save("start", start, {})
+    with pytest.warns(UserWarning):
+        assert small_train(tmp_path, "--sigma", 50, "--init", "start", "--bundle", "mine", "--lr", 1e-12, steps=1) == 0
+    mine = weights.load("mine")
+    assert mine.sde == VE.power(50.0) and torch.equal(mine.last.weight, weights.load("start").last.weight)
+    assert small_train(tmp_path, "--init", "unet-sigma25", "--bundle", "mine") == 2  # the small one of this test
+    assert "[16, 24]" in capsys.readouterr().err
+
+
+def test_train_the_classifier(bundled, stand_in, tmp_path, capsys):
+    with pytest.warns(UserWarning):
+        assert small_train(tmp_path, "--what", "classifier", "--bundle", "mine") == 0
+    assert isinstance(weights.load("mine"), GarmentClassifier)
+    facts = weights.provenance("mine")
+    assert 0 <= facts["test_accuracy"] <= 0.5 and facts["test_images"] == 500
+    assert "accuracy on the 500 test images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options, words", [
+    ([], ["--checkpoint", "--bundle"]),
+    (["--bundle", "x", "--lr", "0"], ["--lr", "above 0"]),
+    (["--bundle", "x", "--batch", "5000"], ["batch_size = 5000"]),
+    (["--bundle", "x", "--precision", "fp8"], ["'no'", "'bf16'"]),
+    (["--bundle", "x", "--what", "gan"], ["'unet'", "'classifier'"]),
+    (["--bundle", "x", "--sigma", "0.5"], ["--sigma", "above 1"]),
+    (["--bundle", "x", "--data", "/nowhere"], ["/nowhere", "no Fashion-MNIST"]),
+    (["--bundle", "x", "--init", "nothing"], ["'nothing'"]),
+])
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_train_refuses(bundled, stand_in, tmp_path, capsys, options, words):
+    assert call("train", "--steps", 1, "--device", "cpu", *options) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in words), said
+
+
+# ---- evaluate
+
+@pytest.fixture
+def samples(tmp_path):
+    path = tmp_path / "samples.npz"
+    np.savez(path, images=np.random.default_rng(1).integers(0, 256, (60, 28, 28), dtype=np.uint8), nfe=np.int64(501))
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_evaluate_without_real_data_uses_the_bundled_moments(bundled, stand_in, samples, tmp_path, capsys):
+    assert call("evaluate", "--samples", samples, "--json", tmp_path / "r.json") == 0
+    said, report = capsys.readouterr().out, json.loads((tmp_path / "r.json").read_text())
+    assert "bundled moments" in report["against"] and report["floor"] is None
+    assert report["n"] == 60 and report["nfe"] == 501 and sum(report["labels"].values()) == 60 and len(report["labels"]) == 10
+    # the same numbers by hand
+    classifier = weights.load("classifier")
+    with np.load(samples) as f:
+        x = torch.from_numpy(f["images"])[:, None].float() / 255
+    from sdelib.metrics import Moments, frechet_distance
+    there, _ = weights.read_tensors(bundled / "moments.safetensors")
+    known = frechet_distance(moments(features(x, classifier)), Moments(there["mean"], there["covariance"], 300))
+    assert report["frechet_distance"] == pytest.approx(known, rel=1e-6) and f"{known:.4f}" in said
+    assert list(report["labels"].values()) == torch.bincount(classifier(x).argmax(1), minlength=10).tolist()
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(REAL is None, reason="Fashion-MNIST is not here")
+def test_evaluate_against_real_images(bundled, tmp_path, capsys):
+    """1,000 real test images against the 10,000: the distance is near the floor; noise images are far from it."""
+    from sdelib.data import fashion_mnist
+    real = (fashion_mnist(root=REAL, train=False).images[:1000, 0] * 255).round().byte().numpy()
+    found = {}
+    for name, images in (("real", real), ("noise", np.random.default_rng(2).integers(0, 256, real.shape, dtype=np.uint8))):
+        np.savez(tmp_path / f"{name}.npz", images=images)
+        assert call("evaluate", "--samples", tmp_path / f"{name}.npz", "--against", "test", "--data", REAL, "--json", tmp_path / "r.json") == 0
+        found[name] = json.loads((tmp_path / "r.json").read_text())
+    assert "floor, real against real" in capsys.readouterr().out
+    floor = found["real"]["floor"]
+    assert floor["mean"] > 0 and floor["standard_error"] > 0 and found["real"]["nfe"] is None
+    assert found["real"]["against"] == "Fashion-MNIST, test set, 10,000 images"
+    # 10 draws of 1,000 from the 9,000 others; the first 1,000 are one more draw, within 10 of their spreads
+    assert abs(found["real"]["frechet_distance"] - floor["mean"]) < 10 * floor["standard_error"] * 10**0.5
+    assert found["noise"]["frechet_distance"] > 10 * floor["mean"]
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda p: p.write_bytes(b"not a zip"), "is not a whole .npz"),
+    (lambda p: np.savez(p, other=np.zeros(3)), "is not a whole .npz with `images`"),
+    (lambda p: np.savez(p, images=np.zeros((4, 28, 28))), "float64; allowed is uint8"),
+    (lambda p: np.savez(p, images=np.zeros((4, 32, 32), np.uint8)), "(4, 32, 32)"),
+    (lambda p: np.savez(p, images=np.zeros((1, 28, 28), np.uint8)), "n of at least 2"),
+])
+def test_evaluate_refuses(bundled, stand_in, tmp_path, capsys, make, words):
+    make(tmp_path / "x.npz")
+    assert call("evaluate", "--samples", tmp_path / "x.npz") == 2
+    assert words in capsys.readouterr().err
+
+
+def test_evaluate_of_a_missing_file(bundled, stand_in, tmp_path, capsys):
+    assert call("evaluate", "--samples", tmp_path / "none.npz") == 1
+    assert "none.npz" in capsys.readouterr().err
+
+
+# ---- bake
+
+def test_bake(bundled, monkeypatch, capsys):
+    baking = pytest.importorskip("sdelib.baking")
+    from sdelib.widgets import Slider, Table, images
+
+    def small():
+        return [Slider("k", "k", [1, 2, 3], integer=True)], lambda k: images(np.full((2, 28, 28), k / 4), note=str(k))
+
+    monkeypatch.setitem(baking.RECIPES, "small", small)
+    assert call("bake", "small") == 0
+    path = bundled / "small.table"
+    assert weights.checked("small.table") == path and str(path) in capsys.readouterr().out
+    assert len(Table.load(path).frames) == 3
+    assert call("bake", "large") == 2
+    assert "recipe 'large' is unknown; allowed: " in capsys.readouterr().err

@@ -1,0 +1,134 @@
+"""The networks: exact for a Gaussian before training, of the right shape, and able to learn."""
+
+import math
+
+import pytest
+import torch
+
+from sdelib.densities import GaussianMixture, two_modes
+from sdelib.networks import NoiseEmbedding, ScoreMLP, ScoreUNet
+from sdelib.score_matching import DenoisingLoss
+from sdelib.sdes import VE, VP, SubVP, like
+from sdelib.training import train
+
+SDES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP()]
+NAMES = ["VE", "VE.power", "VP", "SubVP"]
+
+
+def networks(sde):
+    torch.manual_seed(0)  # initialisation uses torch's global generator; it must not matter here
+    yield ScoreMLP(sde, dim=3, width=16, data_mean=0.4, data_std=0.7), (5, 3)
+    yield ScoreUNet(sde, (16, 24), data_mean=0.4, data_std=0.7), (5, 1, 8, 8)
+
+
+@pytest.mark.parametrize("sde", SDES, ids=NAMES)
+def test_at_initialisation_it_is_the_exact_score_of_a_gaussian(sde):
+    """Data N(m, d²I): p_t = N(scale·m, (scale²d² + std²)I); the network starts as its score."""
+    generator = torch.Generator().manual_seed(1)
+    t = torch.linspace(0.01, 1, 5, dtype=torch.float64)
+    p = GaussianMixture([1.0], torch.tensor([[0.4]], dtype=torch.float64), 0.7)
+    for network, shape in networks(sde):
+        network.double()
+        x = 3 * torch.randn(shape, generator=generator, dtype=torch.float64)
+        scale, std = (like(a, x) for a in sde.marginal(t))
+        exact = -(x - scale * 0.4) / (scale**2 * 0.49 + std**2)
+        with torch.no_grad():
+            torch.testing.assert_close(network(x, t), exact, rtol=1e-12, atol=1e-12)
+        # … and so says the mixture, coordinate by coordinate
+        flat = p.diffused(sde, t[2]).score(x[2].reshape(-1, 1)).reshape(shape[1:])
+        torch.testing.assert_close(exact[2], flat, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("sde", SDES, ids=NAMES)
+def test_a_scalar_time_is_that_time_for_each(sde):
+    for network, shape in networks(sde):
+        torch.nn.init.normal_(list(network.parameters())[-2], std=0.3)  # so that the correction is not zero
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+        with torch.no_grad():
+            one, many = network(x, torch.tensor(0.3)), network(x, torch.full((5,), 0.3))
+            assert torch.equal(one, many) and one.shape == x.shape and one.dtype == x.dtype
+            # each of the batch on its own: no image sees another (float32 rounding of other batch sizes)
+            alone = torch.cat([network(v[None], torch.tensor(0.3)) for v in x])
+        torch.testing.assert_close(one, alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("sde", SDES, ids=NAMES)
+def test_the_correction_is_added_as_documented(sde):
+    """s = −(x − scale·m)/v + (scale·d/√v)·F/std: with F = 1 everywhere, the difference from F = 0 is known."""
+    for network, shape in networks(sde):
+        x, t = torch.zeros(shape), torch.full((5,), 0.4)
+        scale, std = sde.marginal(torch.tensor(0.4))
+        v = std**2 + (scale * 0.7) ** 2
+        with torch.no_grad():
+            zero = network(x, t)
+            torch.nn.init.ones_(list(network.parameters())[-1])  # the bias of the last layer: F = 1
+            torch.testing.assert_close(network(x, t) - zero, (scale * 0.7 / v.sqrt() / std).expand(shape), rtol=1e-5, atol=1e-6)
+
+
+def test_the_same_weights_on_another_sde():
+    """score(x, t) of VP and of VE are one function of (x/scale, std/scale), divided by scale."""
+    torch.manual_seed(3)
+    ve, vp = VE(0.01, 200.0), VP()
+    for network, shape in ((ScoreMLP(ve, dim=3, width=16), (5, 3)), (ScoreUNet(ve, (16, 24)), (5, 1, 8, 8))):
+        network.double()
+        torch.nn.init.normal_(list(network.parameters())[-2], std=0.3)
+        other = network.on(vp)
+        assert other.sde == vp and network.sde == ve  # the first is left as it was
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+        t = torch.tensor(0.5, dtype=torch.float64)
+        scale, std = vp.marginal(t)
+        # the time at which VE has the same noise-to-signal ratio: σ_min² ((σ_max/σ_min)^{2t} − 1) = (std/scale)²
+        same = torch.log1p((std / scale / ve.sigma_min) ** 2) / (2 * math.log(ve.sigma_max / ve.sigma_min))
+        with torch.no_grad():
+            torch.testing.assert_close(other(x, t), network(x / scale, same) / scale, rtol=1e-9, atol=1e-9)
+
+
+def test_embedding_tells_times_apart():
+    torch.manual_seed(5)
+    embed = NoiseEmbedding(32)
+    with torch.no_grad():
+        e = embed(torch.logspace(-2, 1, 20))
+    assert e.shape == (20, 32) and bool(torch.isfinite(e).all())
+    assert float(torch.pdist(e).min()) > 1e-3
+
+
+def test_bad_shapes_and_times_raise():
+    mlp, unet = (n for n, _ in networks(VP()))
+    half = torch.tensor(0.5)
+    for shape in ((2, 3, 8, 8), (2, 1, 6, 8), (2, 1, 8, 10), (2, 64)):
+        with pytest.raises(ValueError, match="ScoreUNet takes"):
+            unet(torch.zeros(shape), half)
+    for shape in ((2, 4), (2, 1, 3)):
+        with pytest.raises(ValueError, match=r"x has shape .*ScoreMLP takes \(batch, 3\)"):
+            mlp(torch.zeros(shape), half)
+    for network, shape in networks(VP()):
+        with pytest.raises(ValueError, match=r"t = 0 has no noise"):
+            network(torch.zeros(shape), torch.tensor(0.0))
+        with pytest.raises(ValueError, match=r"t = 1\.5 leaves|leaves \[0, 1"):
+            network(torch.zeros(shape), torch.tensor(1.5))
+        with pytest.raises(ValueError, match="t has shape"):
+            network(torch.zeros(shape), torch.full((4,), 0.5))
+
+
+def fisher(score, mixture, sde, t, n=4000):
+    """E_{p_t} std²‖s − exact‖²/d at one time."""
+    p = mixture.diffused(sde, t)
+    x = p.sample(n, generator=torch.Generator().manual_seed(6))
+    t = torch.tensor(t)
+    with torch.no_grad():
+        return float(sde.marginal(t)[1] ** 2 * (score(x, t) - p.score(x)).square().mean())
+
+
+def test_it_learns_a_mixture():
+    """A small ScoreMLP on 0.8/0.2 modes: its Fisher divergence falls below a tenth of the Gaussian's at every noise level."""
+    sde, mixture = VE(0.05, 10.0), two_modes()
+    torch.manual_seed(0)
+    x0 = mixture.sample(8000, generator=torch.Generator().manual_seed(7))
+    network = ScoreMLP(sde, width=48, data_std=1.7)
+    times = (0.35, 0.5, 0.65)
+    before = [fisher(network, mixture, sde, t) for t in times]
+    network = train(network, DenoisingLoss(sde, t_min=0.1), (x0,), steps=500, batch_size=256, lr=4e-3, warmup=20,
+                    ema=0.98, cpu=True, progress=False).network
+    after = [fisher(network, mixture, sde, t) for t in times]
+    assert all(b > 0.02 for b in before)
+    assert all(a < b / 10 for a, b in zip(after, before)), (before, after)
