@@ -58,7 +58,7 @@ def intro(n: int = 12, steps: int = 250):
         pixels = as_picture(state, levels[k]) if show == "the state" else guess.clamp(0, 1)[:, 0]
         return images(pixels=pixels, columns=n // 2, note=f"noise left: {levels[k]:.3g} a pixel, where the data go from 0 to 1")
 
-    controls = [Slider("sigma", "noise left σ", levels[::-1], log=True, start=levels[5]),
+    controls = [Slider("sigma", "noise left σ", levels[::-1], log=True, start=min(levels, key=lambda s: abs(s - 0.35))),
                 Switch("solver", "solver", ["reverse SDE", "probability flow"]),
                 Switch("show", "show", ["the state", "the network's guess"])]
     return controls, compute

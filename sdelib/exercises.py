@@ -106,7 +106,7 @@ EXERCISES: dict[str, Exercise] = {
         "along the line between the centres, write the score near 0 to first order in x; it changes sign "
         "where the variance of one blurred component equals the squared distance of its centre from 0.",
         number(math.sqrt(4 - 0.25), relative=2e-3),
-        "Below it the origin is a saddle, above it the origin is the only mode."),
+        "Below it the origin is a valley, above it the only mode."),
     "1.3": Exercise(
         "for a Gaussian, s(x) = -(x - m)/variance in each coordinate; average its squared length over x ~ p.",
         number(784 / 0.1**2),

@@ -1,8 +1,8 @@
 """How good are samples? A small classifier of garments, and distances in its features.
 
 Fréchet distances with different feature extractors do not compare. Ours uses `GarmentClassifier`,
-so it compares only with other figures of this book; its floor is the distance between two sets of
-real images of the same size, and is never zero.
+so it compares only with other figures of this book; its floor is the distance between n real
+images and the other real ones, and is never zero.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Losses whose minimiser is the score.
 
-Denoising score matching (Vincent 2011, eq. 11), continuous in t (Song et al. 2021, eq. 7):
+Denoising score matching (Vincent 2011, section 4), continuous in t (Song et al. 2021, eq. 7):
 
     J(θ) = E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) − ∇ log p(x_t | x₀)‖² ],   x_t = scale·x₀ + std·z,
 

@@ -103,7 +103,7 @@ class VE(GaussianSDE):
     """Variance exploding:  dx = σ(t) √(2 ln(σ_max/σ_min)/T) dw,   σ(t) = σ_min (σ_max/σ_min)^(t/T).
 
     x_t | x_0 ~ N(x_0, (σ(t)² − σ_min²) I).   Song et al. 2021, eq. 9 and appendix C; the σ_min²
-    that the paper's code leaves out is kept here, so x_0 is the data and not the data blurred.
+    that the paper leaves out there is kept here, so x_0 is the data and not the data blurred.
     Raises ValueError unless 0 < σ_min < σ_max and T > 0.
     """
 
@@ -152,7 +152,7 @@ class VE(GaussianSDE):
 class VP(GaussianSDE):
     """Variance preserving:  dx = −½ β(t) x dt + √β(t) dw,   β(t) = β_min + (β_max − β_min) t/T.
 
-    With B(t) = ∫₀ᵗ β:  scale = e^(−B/2),  std² = 1 − e^(−B).   Song et al. 2021, eq. 11 and 33.
+    With B(t) = ∫₀ᵗ β:  scale = e^(−B/2),  std² = 1 − e^(−B).   Song et al. 2021, eq. 11 and 29.
     Raises ValueError unless 0 < β_min < β_max and T > 0.
     """
 
@@ -192,7 +192,7 @@ class VP(GaussianSDE):
 class SubVP(VP):
     """Sub-VP:  dx = −½ β(t) x dt + √(β(t)(1 − e^(−2B(t)))) dw,  with B as in VP.
 
-    scale = e^(−B/2),  std = 1 − e^(−B).   Song et al. 2021, eq. 12 and 33.
+    scale = e^(−B/2),  std = 1 − e^(−B).   Song et al. 2021, eq. 12 and 29.
     """
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:

@@ -34,7 +34,8 @@ def platen(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
 
     Milstein's method without the derivative of g: the "order-1 Runge–Kutta" of the source. Strong
     order 1. Where g does not depend on x the bracket is exactly zero, and what is left is
-    `euler_maruyama` to the last bit.  Kloeden & Platen 1992, eq. 11.1.3, with |dt| for backward time.
+    `euler_maruyama` to the last bit.  Kloeden & Platen 1992, section 11.1, here without the drift in the
+    supporting value, as the source has it, and with |dt| for backward time.
     """
     g = sde.diffusion(x, t)
     root = dt.abs().sqrt()
@@ -47,7 +48,7 @@ def heun(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
 
     With g = 0 it is the ODE method of order 2. With noise that depends on x it converges to the
     Stratonovich solution, not to Itô's; where g does not depend on x the two agree.
-    Rümelin 1982; Kloeden & Platen 1992, eq. 15.1.
+    Rümelin 1982; Kloeden & Platen 1992, section 15.1.
     """
     f, g = sde.drift(x, t), sde.diffusion(x, t)
     ahead = x + f * dt + g * dw

@@ -56,7 +56,8 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
           compiled: bool = False, cpu: bool = False, progress: bool = True) -> TrainingResult:
     """Minimise E[objective] by AdamW with gradient clipping; return the moving average of the weights.
 
-    θ̄ ← β θ̄ + (1 − β) θ with β = min(ema, (1 + k)/(10 + k)) (Polyak & Juditsky 1992).
+    θ̄ ← β θ̄ + (1 − β) θ with β = min(ema, (1 + k)/(10 + k)) (an exponential form of the averaging of
+    Polyak & Juditsky 1992).
 
     data: tensors with the same first axis, kept on the CPU; batches go to the device.
     checkpoint: a file written every `every` steps and at the end, atomically. If it exists, training
