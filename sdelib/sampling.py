@@ -44,7 +44,7 @@ def sample_images(score: Score, sde: GaussianSDE, n: int, *, steps: int, step: S
             raise ValueError(f"{name} = {value!r}: give a whole number above 0")
     if not 0 < t_min < sde.T:
         raise ValueError(f"t_min = {t_min!r} is not between 0 and T = {sde.T}")
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     counted = Counted(in_batches(score, batch))
     x = sde.sample_prior((n, *shape), generator=generator, device=device)

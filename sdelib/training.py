@@ -61,14 +61,14 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
 
     data: tensors with the same first axis, kept on the CPU; batches go to the device.
     checkpoint: a file written every `every` steps and at the end, atomically. If it exists, training
-    resumes from it; it raises ValueError if it belongs to another run (other network, seed, batch size,
-    learning rate or number of steps) or is damaged.
+    resumes from it; it raises ValueError if it belongs to another run (another network, number of examples,
+    or any other number given here) or is damaged.
     precision: "no" (float32) or "bf16".  compiled: torch.compile the network.  cpu: stay on the CPU.
     Under `accelerate launch` each process takes its share of every batch.
     Raises ValueError for bad numbers, and when the loss stops being finite (the last checkpoint stays).
     """
     from accelerate import Accelerator
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     n = len(data[0])
     for name, value in {"steps": steps, "batch_size": batch_size, "lr": lr, "every": every}.items():
@@ -85,7 +85,8 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
     share = slice(accelerator.process_index * batch_size // accelerator.num_processes,
                   (accelerator.process_index + 1) * batch_size // accelerator.num_processes)
     run = {"network": type(network).__name__, "parameters": sum(p.numel() for p in network.parameters()),
-           "steps": steps, "batch_size": batch_size, "lr": lr, "seed": seed, "ema": ema}
+           "examples": n, "steps": steps, "batch_size": batch_size, "lr": lr, "warmup": warmup, "seed": seed, "ema": ema,
+           "precision": precision}
 
     network.train()
     average = {name: p.detach().clone() for name, p in network.named_parameters()}

@@ -27,7 +27,7 @@ OUT = Path(__file__).parents[1] / "results" / "source_experiment.csv"
 FIELDS = ["sigma", "solver", "seed", "n", "steps", "nfe", "frechet", "seconds"]
 N, STEPS = 64, 500
 RUNS = [("25", "euler-maruyama", euler_maruyama, (0, 1, 2)), ("25", "platen", platen, (0,)),
-        ("25", "platen-other", platen, (3, 4, 5)), ("50", "euler-maruyama", euler_maruyama, (0, 1, 2))]
+        ("25", "platen-other", platen, (3, 4, 5, 6, 7)), ("50", "euler-maruyama", euler_maruyama, (0, 1, 2))]
 
 
 def main() -> None:
@@ -68,7 +68,7 @@ def main() -> None:
 def text(rows: list[dict]) -> str:
     lines = ["# command: python tools/source_experiment.py",
              "# frechet: distance of n images to the 60,000 training images, in the bundled classifier's 64 features;",
-             "#          real: n random test images.  seconds: wall time of the sampling alone.",
+             "#          real: n random test images.  seconds: wall time of the sampling alone, rough where other jobs ran beside.",
              f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} threads, float32; torch {torch.__version__}",
              f"# weights: unet-sigma25 {weights.sums()['unet-sigma25.safetensors'][:12]}, unet-sigma50 {weights.sums()['unet-sigma50.safetensors'][:12]}",
              f"# date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}", ",".join(FIELDS)]

@@ -219,7 +219,7 @@ def bake(controls: Sequence[Control], compute: Callable[..., Frame], progress: b
     controls = _checked(controls)
     combinations = list(itertools.product(*(c.keys for c in controls)))
     if progress:
-        from tqdm.auto import tqdm
+        from tqdm import tqdm
 
         combinations = tqdm(combinations, desc="baking", leave=False)
     frames = [_call(compute, controls, dict(zip((c.name for c in controls), keys))) for keys in combinations]

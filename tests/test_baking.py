@@ -1,0 +1,48 @@
+"""The stored widget tables: they fit their recipes, and a frame that is computed again is the stored one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from sdelib import baking
+from sdelib.widgets import BUDGET
+
+
+@pytest.fixture(scope="module", params=sorted(baking.RECIPES))
+def recipe(request):
+    controls, compute = baking.RECIPES[request.param]()
+    return request.param, controls, compute, baking.stored_table(request.param)
+
+
+def test_the_table_fits_its_controls_and_the_page(recipe):
+    _, controls, _, table = recipe
+    assert table.axes == {c.name: list(c.keys) for c in controls}
+    assert len(table.encoded) < BUDGET
+    assert len({f.arrays["pixels"].tobytes() for f in table.frames}) > len(table.frames) / 2, "the frames hardly differ"
+
+
+def test_a_frame_computed_again_is_the_stored_one(recipe):
+    name, controls, compute, table = recipe
+    keys = {"intro": [controls[0].keys[-1], "reverse SDE", "the state"], "source-experiment": [2.0, 20, "Euler–Maruyama"]}[name]
+    index = list(itertools.product(*(c.keys for c in controls))).index(tuple(keys))
+    again = compute(**dict(zip((c.name for c in controls), keys))).arrays["pixels"].astype(int)
+    stored = table.frames[index].arrays["pixels"].astype(int)
+    # Another processor or thread count rounds float32 differently; 20 network steps amplify that to a grey level or two.
+    assert np.abs(again - stored).max() <= 4
+
+
+def test_platen_and_euler_maruyama_are_the_same_pixels():
+    controls, _ = baking.source_experiment()
+    table = baking.stored_table("source-experiment")
+    frames = dict(zip(itertools.product(*(c.keys for c in controls)), table.frames))
+    for sigma, steps in itertools.product(controls[0].keys, controls[1].keys):
+        a, b = (frames[sigma, steps, solver].arrays["pixels"] for solver in ("Euler–Maruyama", "Platen"))
+        assert np.array_equal(a, b)
+
+
+def test_a_table_that_is_not_there():
+    with pytest.raises(ValueError, match="no bundled file is called 'nothing.table'"):
+        baking.stored_table("nothing")
