@@ -9,6 +9,7 @@ AssertionError with what is wrong and the hint when it is not.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ def check(name: str, answer: object = ...) -> None:
         raise KeyError(f"there is no exercise {name!r}; there are {sorted(EXERCISES)}")
     exercise = EXERCISES[name]
     if answer is ... or answer is None:
-        print(f"Exercise {name} is open. Hint: {exercise.hint}")
+        print(textwrap.fill(f"Exercise {name} is open. Hint: {exercise.hint}", 72))
         return
     try:
         wrong = exercise.test(answer)
@@ -45,7 +46,7 @@ def check(name: str, answer: object = ...) -> None:
         wrong = f"your answer raised {type(error).__name__}: {error}"
     if wrong:
         raise AssertionError(f"Exercise {name}: {wrong}. Hint: {exercise.hint}")
-    print(f"Exercise {name}: right. {exercise.praise}")
+    print(textwrap.fill(f"Exercise {name}: right. {exercise.praise}", 72))
 
 
 def number(value: float, *, relative: float = 1e-2) -> Callable[[object], str]:
