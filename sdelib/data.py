@@ -92,7 +92,7 @@ def _read(root: Path, train: bool) -> Garments:
             raise ValueError(f"{path} is damaged or half downloaded: it has {path.stat().st_size} bytes and SHA-256 "
                              f"{found[:12]}…, not {_SHA256[name][:12]}…; delete it and load again")
     data = FashionMNIST(str(root), train=train, download=False)
-    return Garments(data.data[:, None].float() / 255, data.targets, True,
+    return Garments(data.data[:, None].float().div_(255), data.targets, True,
                     f"Fashion-MNIST, {'training' if train else 'test'} set, {len(data):,} images")
 
 
