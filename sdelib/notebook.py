@@ -8,8 +8,6 @@ import inspect
 import textwrap
 from pathlib import Path
 
-from .weights import BUNDLED
-
 __all__ = ["show_source", "say", "read_table"]
 
 
@@ -38,10 +36,10 @@ def say(text: str):
 def read_table(name: str) -> list[dict[str, str]]:
     """The rows of a measured table, results/<name>, as dicts of strings; its comment lines start with '#'.
 
-    Looked for in the repository's folder results/ and, where sdelib is installed without it, in
-    sdelib/bundled.  Raises ValueError when it is in neither.
+    Looked for in the repository's folder results/ and in the copy that the installed package has.
+    Raises ValueError when it is in neither.
     """
-    for folder in (Path(__file__).parents[1] / "results", BUNDLED):
+    for folder in (Path(__file__).parents[1] / "results", Path(__file__).parent / "results"):
         if (folder / name).exists():
             lines = (folder / name).read_text(encoding="utf-8").splitlines()
             return list(csv.DictReader(line for line in lines if not line.startswith("#")))

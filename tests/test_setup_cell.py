@@ -58,6 +58,6 @@ def test_the_setup_cell_installs_all_that_a_chapter_needs(tmp_path):
     look = subprocess.run([python, "-c", LOOK, site], cwd=work, env=env, capture_output=True, text=True, timeout=60)
     assert look.returncode == 0, done.stdout[-2000:] + look.stderr[-2000:]
     installed = set(look.stdout.split())
-    tracked = subprocess.run(["git", "ls-tree", "-r", "--name-only", "HEAD", "sdelib"], cwd=ROOT, capture_output=True, text=True)
+    tracked = subprocess.run(["git", "ls-tree", "-r", "--name-only", "HEAD", "sdelib", "results"], cwd=ROOT, capture_output=True, text=True)
     expected = {name.removeprefix("sdelib/") for name in tracked.stdout.split()}
     assert expected <= installed, f"committed, but not in the wheel: {sorted(expected - installed)}"
