@@ -2,10 +2,10 @@
 
 Both write the score as a Gaussian's plus a learned correction F_θ,
 
-    s_θ(x, t) = −(x − scale·m)/v + (scale·d/√v)·F_θ(…)/std,     v = std² + scale²·d²,
+    s_θ(x, t) = −(x − scale·m)/v + (scale·σ_d/√v)·F_θ(…)/std,     v = std² + scale²·σ_d²,
 
-where m and d are the mean and the standard deviation of the data, per coordinate. With F_θ = 0,
-which is how training begins, it is the exact score of data ~ N(m, d²·I): the network only has to
+where m and σ_d are the mean and the standard deviation of the data, per coordinate. With F_θ = 0,
+which is how training begins, it is the exact score of data ~ N(m, σ_d²·I): the network only has to
 learn what the data have beyond that. This is the preconditioning of Karras et al. 2022
 (arXiv:2206.00364, table 1) written for the score.
 """
@@ -43,7 +43,7 @@ class NoiseEmbedding(nn.Module):
 class ScoreNetwork(nn.Module):
     """s_θ(x, t) for a Gaussian SDE; subclasses define `correction(u, ratio)`, which is F_θ.
 
-    sde: the process whose p_t the score belongs to.  data_mean, data_std: m and d above.
+    sde: the process whose p_t the score belongs to.  data_mean, data_std: m and σ_d above.
     """
 
     def __init__(self, sde: GaussianSDE, data_mean: float, data_std: float):
@@ -148,7 +148,7 @@ class ScoreUNet(ScoreNetwork):
 
     A stride-2 convolution takes the image to half its size before anything else, so the widths are
     spent at 14×14 (a channels) and 7×7 (b channels, with attention) and not at full resolution.
-    x: (batch, 1, H, W) with H and W multiples of 4.  The defaults are for Fashion-MNIST: m and d
+    x: (batch, 1, H, W) with H and W multiples of 4.  The defaults are for Fashion-MNIST: m and σ_d
     are the mean and standard deviation of its training pixels.
     """
 
