@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from . import __version__, weights
-from .sdes import VE, VP, GaussianSDE, SubVP
+from .sdes import VE, VP, GaussianSDE, NoiseLevel, SubVP
 from .solvers import euler_maruyama, heun, platen
 
 SOLVERS = {"euler-maruyama": (euler_maruyama, 1.0), "platen": (platen, 1.0), "heun": (heun, 1.0),
@@ -136,11 +136,12 @@ def _network(name: str, sde: GaussianSDE, t_min: float | None):
 # ---- train
 
 def train(args: argparse.Namespace) -> None:
-    """Train the U-Net on dx = σᵗ dw, or the classifier; resume from --checkpoint; bundle the result."""
+    """Train the U-Net on dx = σᵗ dw or on a ladder of σ, or the classifier; resume from --checkpoint; bundle the result."""
     from .data import fashion_mnist
+    from .langevin import FASHION_MNIST_DISTANCE, ladder
     from .metrics import ClassificationLoss, GarmentClassifier, accuracy
     from .networks import ScoreUNet
-    from .score_matching import DenoisingLoss
+    from .score_matching import DenoisingLoss, LadderLoss
     from .training import train as run
 
     if args.checkpoint is None and args.bundle is None:
@@ -151,6 +152,9 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     if args.what == "classifier":
         network, objective = GarmentClassifier(), ClassificationLoss()
+    elif args.what == "ladder":
+        sigmas = ladder(args.sigma_min, FASHION_MNIST_DISTANCE, 28 * 28).tolist()
+        network, objective = ScoreUNet(NoiseLevel(sigmas[-1])), LadderLoss(sigmas)
     else:
         sde = VE.power(args.sigma)
         network, objective = ScoreUNet(sde), DenoisingLoss(sde, t_power=args.t_power)
@@ -308,9 +312,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .npz file to write or replace")
 
     p = commands["train"]
-    p.add_argument("--what", choices=("unet", "classifier"), default="unet", help="the network")
+    p.add_argument("--what", choices=("unet", "ladder", "classifier"), default="unet",
+                   help="the network: a U-Net for an SDE, one for a ladder of noise levels, or the classifier")
     p.add_argument("--sigma", type=number(float, 1), default=25.0, help="unet: trained on dx = SIGMAᵗ dw")
     p.add_argument("--t-power", type=POSITIVE, default=2.0, help="unet: t ~ uᵖ; 1 is uniform")
+    p.add_argument("--sigma-min", type=POSITIVE, default=0.01, help="ladder: its smallest σ; the largest is the largest distance")
     p.add_argument("--steps", type=COUNT, default=4200, help="optimiser steps")
     p.add_argument("--batch", type=COUNT, default=128, help="images a step")
     p.add_argument("--lr", type=POSITIVE, default=2e-3, help="largest learning rate")

@@ -1,23 +1,111 @@
 """Losses whose minimiser is the score.
 
-Denoising score matching (Vincent 2011, section 4), continuous in t (Song et al. 2021, eq. 7):
+The Fisher divergence ½ E_p‖s_θ − ∇ log p‖² needs the score that one wants to learn. Three losses have
+the same minimiser and do not need it. Each function returns the term of every example, shape (batch,),
+so that a mean has a standard error; all carry the factor ½, so that their means differ by constants:
+
+    implicit     ½‖s‖² + tr ∇s                 d backward passes    Hyvärinen 2005
+    sliced       ½(vᵀs)² + vᵀ(∇s)v             one                  Song et al. 2019
+    denoising    ½‖s(x₀ + σz) + z/σ‖²          none; learns p_σ     Vincent 2011
+
+Here a score is a function of x alone; the rows of a batch must not influence each other. `LadderLoss`
+and `DenoisingLoss` are denoising losses over many noise levels, for `train`:
 
     J(θ) = E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) − ∇ log p(x_t | x₀)‖² ],   x_t = scale·x₀ + std·z,
 
-where ∇ log p(x_t | x₀) = −z/std for a Gaussian kernel. The target is a noisy one; its mean given
-x_t is ∇ log p_t(x_t), so the minimiser is the score of p_t and not of p_0.
+where ∇ log p(x_t | x₀) = −z/std for a Gaussian kernel (Song et al. 2021, eq. 7). The target is a noisy
+one; its mean given x_t is ∇ log p_t(x_t), so the minimiser is the score of p_t and not of p_0.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .sdes import GaussianSDE, Score, like
+from .sdes import GaussianSDE, NoiseLevel, Score, like
 
-__all__ = ["DenoisingLoss"]
+__all__ = ["fisher_divergence", "implicit_loss", "sliced_loss", "denoising_loss", "DenoisingLoss", "LadderLoss"]
+
+Field = Callable[[Tensor], Tensor]
+"""field(x), shaped like x, (batch, …): a score of one density."""
+
+
+def fisher_divergence(score: Field, true_score: Field, x: Tensor) -> Tensor:
+    """½‖s(x) − ∇ log p(x)‖² for each x ~ p, shape (batch,); its mean is the Fisher divergence of s from p.
+
+    It is a p-weighted squared error and no metric: where p has no mass, s may be anything.
+    """
+    return (score(x) - true_score(x)).flatten(1).square().sum(1) / 2
+
+
+def implicit_loss(score: Field, x: Tensor) -> Tensor:
+    """½‖s(x)‖² + tr ∇s(x) for each x ~ p, shape (batch,).
+
+    Its mean is the Fisher divergence minus ½ E_p‖∇ log p‖², by integration by parts. The trace costs one
+    backward pass for each of the d coordinates.   Hyvärinen 2005 (JMLR 6), theorem 1.
+    """
+    with _slopes(x) as (x, slope):
+        s = score(x).flatten(1)
+        trace = sum(slope(s[:, i]).flatten(1)[:, i] for i in range(s.shape[1]))
+        loss = s.square().sum(1) / 2 + trace
+    return loss if torch.is_grad_enabled() else loss.detach()
+
+
+def sliced_loss(score: Field, x: Tensor, v: Tensor, *, variance_reduced: bool = False) -> Tensor:
+    """½(vᵀs)² + vᵀ(∇s)v for each x ~ p, shape (batch,); variance_reduced takes ½‖s‖² in place of ½(vᵀs)².
+
+    v: random directions shaped like x, with E[v vᵀ] = I (standard normal, or random signs). The mean
+    over v is the implicit loss, at the cost of one backward pass.
+    Raises ValueError when v is not shaped like x.
+    Song, Garg, Shi & Ermon 2019 (arXiv:1905.07088), eq. 7 and 8.
+    """
+    if v.shape != x.shape:
+        raise ValueError(f"v has shape {tuple(v.shape)}: give one direction for each x, {tuple(x.shape)}")
+    with _slopes(x) as (x, slope):
+        s = score(x)
+        along = (v * s).flatten(1).sum(1)
+        square = s.flatten(1).square().sum(1) if variance_reduced else along**2
+        loss = square / 2 + (v * slope(along)).flatten(1).sum(1)
+    return loss if torch.is_grad_enabled() else loss.detach()
+
+
+def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
+    """½‖s(x₀ + σz) + z/σ‖² for each x₀ ~ p with its z ~ N(0, I), shape (batch,).
+
+    −z/σ = −(x̃ − x₀)/σ² is the score of x̃ = x₀ + σz given x₀. The mean is the Fisher divergence from
+    p_σ plus a constant: the minimiser is ∇ log p_σ.  z: shaped like x0.  sigma: σ > 0.
+    Raises ValueError for a sigma that is not a finite number above 0, and a z of another shape.
+    Vincent 2011 (Neural Computation 23), eq. 9.
+    """
+    if not (math.isfinite(sigma) and sigma > 0):
+        raise ValueError(f"sigma = {sigma!r}: give a finite number above 0")
+    if z.shape != x0.shape:
+        raise ValueError(f"z has shape {tuple(z.shape)}: give one draw for each x0, {tuple(x0.shape)}")
+    return (score(x0 + sigma * z) + z / sigma).flatten(1).square().sum(1) / 2
+
+
+@contextmanager
+def _slopes(x: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
+    """(x, slope): slope(y) = ∂y/∂x row by row for y of shape (batch,), inside torch.no_grad() too.
+
+    The slope can be differentiated again where gradients are on; it is zero where y does not depend on x.
+    """
+    again = torch.is_grad_enabled()
+
+    def slope(y: Tensor) -> Tensor:
+        if not y.requires_grad:
+            return torch.zeros_like(x)
+        (g,) = torch.autograd.grad(y.sum(), x, create_graph=again, retain_graph=True, allow_unused=True)
+        return torch.zeros_like(x) if g is None else g
+
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        yield x, slope
 
 
 @dataclass(frozen=True)
@@ -51,6 +139,41 @@ class DenoisingLoss:
 
     def __call__(self, score: Score, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
         """The loss of each example, shape (batch,), for the given times and noise."""
-        std = like(self.sde.marginal(t)[1], x0)
-        error = std * score(self.sde.perturb(x0, t, z), t) + z
-        return error.flatten(1).square().mean(1)
+        return _weighted(score, self.sde, x0, t, z)
+
+
+@dataclass(frozen=True)
+class LadderLoss:
+    """J(θ) = (1/L) Σ_i λ(σ_i) E‖s_θ(x₀ + σ_i z, σ_i) + z/σ_i‖²,  λ(σ) = σ²:  one network, L noise levels.
+
+    ℓ = ‖σ_i s_θ(x, σ_i) + z‖²/d for each example: `DenoisingLoss` of `NoiseLevel` with its times on the
+    ladder.  sigmas: σ_1 < … < σ_L.  Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6.
+    Raises ValueError for sigmas that do not ascend from above 0.
+    """
+
+    sigmas: tuple[float, ...]
+
+    def __post_init__(self):
+        s = tuple(float(a) for a in self.sigmas)
+        if not s or not s[0] > 0 or any(not a < b for a, b in zip(s, s[1:])):
+            raise ValueError(f"sigmas = {list(s)}: give numbers above 0 that ascend, σ_1 < … < σ_L")
+        object.__setattr__(self, "sigmas", s)
+
+    def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """(sigma, z): one level for each example, every level equally often over a batch; z ~ N(0, I) like x0."""
+        n, levels = len(x0), torch.tensor(self.sigmas, dtype=x0.dtype)
+        u = torch.rand(n, generator=generator, device=generator.device)
+        u = (u + torch.arange(n, device=generator.device)) / n
+        z = torch.randn(x0.shape, generator=generator, device=generator.device, dtype=x0.dtype)
+        i = (u * len(levels)).long().clamp(max=len(levels) - 1)
+        return levels.to(i.device)[i].to(x0.device), z.to(x0.device)
+
+    def __call__(self, score: Score, x0: Tensor, sigma: Tensor, z: Tensor) -> Tensor:
+        """The loss of each example, shape (batch,), for the given levels and noise."""
+        return _weighted(score, NoiseLevel(self.sigmas[-1]), x0, sigma, z)
+
+
+def _weighted(score: Score, sde: GaussianSDE, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
+    std = like(sde.marginal(t)[1], x0)
+    error = std * score(sde.perturb(x0, t, z), t) + z
+    return error.flatten(1).square().mean(1)

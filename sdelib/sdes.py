@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["SDE", "GaussianSDE", "VE", "VP", "SubVP", "OrnsteinUhlenbeck", "GeometricBrownian",
-           "Reverse", "Score", "like"]
+__all__ = ["SDE", "GaussianSDE", "VE", "NoiseLevel", "VP", "SubVP", "OrnsteinUhlenbeck", "GeometricBrownian",
+           "Langevin", "Reverse", "Score", "like"]
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """score(x, t) = ∇ₓ log p_t(x), shaped like x; t is a scalar tensor or has shape (batch,)."""
@@ -149,6 +149,33 @@ class VE(GaussianSDE):
 
 
 @dataclass(frozen=True)
+class NoiseLevel(GaussianSDE):
+    """dx = √(2t) dw:  x_t | x_0 ~ N(x_0, t² I), so time *is* the noise level σ, and p_t = p_σ.
+
+    T: the largest noise level.   Karras et al. 2022 (arXiv:2206.00364), section 3, σ(t) = t.
+    Raises ValueError unless T > 0.
+    """
+
+    T: float = 50.0
+
+    def __post_init__(self):
+        _positive(T=self.T)
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """f = 0."""
+        return torch.zeros_like(x)
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """g(t) = √(2t)."""
+        return (2 * self._time(like(t, x))).sqrt()
+
+    def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """scale = 1,  std = t."""
+        t = self._time(t)
+        return torch.ones_like(t), t
+
+
+@dataclass(frozen=True)
 class VP(GaussianSDE):
     """Variance preserving:  dx = −½ β(t) x dt + √β(t) dw,   β(t) = β_min + (β_max − β_min) t/T.
 
@@ -263,6 +290,39 @@ class GeometricBrownian(SDE):
 
 
 @dataclass(frozen=True)
+class Langevin(SDE):
+    """dx = ∇ₓ log p(x) dτ + √2 dw,  whose stationary law is p.
+
+    score: x → ∇ log p(x), of one density.  τ is the time of the simulation, not a noise level.
+    Its Fokker–Planck equation is ∂q/∂τ = ∇·(q ∇ log(q/p)), at rest where q = p.
+    Langevin 1908; Roberts & Tweedie 1996.
+    Raises ValueError, at the time it happens, when score(x) is not finite or is not shaped like x.
+    """
+
+    score: Callable[[Tensor], Tensor]
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """score(x)."""
+        return _sound(self.score(x), x, t)
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """√2."""
+        return torch.full((), math.sqrt(2.0), dtype=x.dtype, device=x.device)
+
+
+def _sound(s: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    """The score s, or a ValueError that says where it went wrong."""
+    if s.shape != x.shape:
+        raise ValueError(f"score(x, t) has shape {tuple(s.shape)} at t = {float(torch.as_tensor(t).max()):g}; "
+                         f"it must be shaped like x, {tuple(x.shape)}")
+    if not bool(torch.isfinite(s).all()):
+        bad = s[~torch.isfinite(s)][0].item()
+        raise ValueError(f"score(x, t) returned {bad} at t = {float(torch.as_tensor(t).max()):g}; "
+                         "check the network there, or stop at a larger t_min")
+    return s
+
+
+@dataclass(frozen=True)
 class Reverse(SDE):
     """dx = [f − ½(1 + η²) g² ∇ₓ log p_t(x)] dt + η g dw̄,  solved with dt < 0.
 
@@ -283,14 +343,7 @@ class Reverse(SDE):
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f(x, t) − ½(1 + η²) g(t)² score(x, t)."""
-        s = self.score(x, t)
-        if s.shape != x.shape:
-            raise ValueError(f"score(x, t) has shape {tuple(s.shape)} at t = {float(torch.as_tensor(t).max()):g}; "
-                             f"it must be shaped like x, {tuple(x.shape)}")
-        if not bool(torch.isfinite(s).all()):
-            bad = s[~torch.isfinite(s)][0].item()
-            raise ValueError(f"score(x, t) returned {bad} at t = {float(torch.as_tensor(t).max()):g}; "
-                             "check the network there, or stop at a larger t_min")
+        s = _sound(self.score(x, t), x, t)
         g = self.forward.diffusion(x, t)
         return self.forward.drift(x, t) - (1 + self.eta**2) / 2 * g**2 * s
 

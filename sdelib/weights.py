@@ -142,6 +142,6 @@ def _build(spec: dict) -> nn.Module:
         raise ValueError(f"these weights are for a {kind}, which this sdelib does not have: update sdelib")
     if "sde" in spec:
         sde = spec["sde"]
-        forward = {c.__name__: c for c in (sdes.VE, sdes.VP, sdes.SubVP)}[sde.pop("class")]
+        forward = {c.__name__: c for c in (sdes.VE, sdes.NoiseLevel, sdes.VP, sdes.SubVP)}[sde.pop("class")]
         spec["sde"] = forward(**sde)
     return known[kind](**spec)

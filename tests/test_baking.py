@@ -27,9 +27,9 @@ def test_the_table_fits_its_controls_and_the_page(recipe):
 def test_a_frame_computed_again_is_the_stored_one(recipe):
     name, controls, compute, table = recipe
     keys = {"intro": [controls[0].keys[-1], "reverse SDE", "the state"], "source-experiment": [2.0, 20, "Euler–Maruyama"]}[name]
-    index = list(itertools.product(*(c.keys for c in controls))).index(tuple(keys))
-    again = compute(**dict(zip((c.name for c in controls), keys))).arrays["pixels"].astype(int)
-    stored = table.frames[index].arrays["pixels"].astype(int)
+    keys = dict(zip((c.name for c in controls), keys))
+    again = compute(**keys).arrays["pixels"].astype(int)
+    stored = table.frame(**keys).arrays["pixels"].astype(int)
     # Another processor or thread count rounds float32 differently; 20 network steps amplify that to a grey level or two.
     assert np.abs(again - stored).max() <= 4
 
@@ -37,10 +37,17 @@ def test_a_frame_computed_again_is_the_stored_one(recipe):
 def test_platen_and_euler_maruyama_are_the_same_pixels():
     controls, _ = baking.source_experiment()
     table = baking.stored_table("source-experiment")
-    frames = dict(zip(itertools.product(*(c.keys for c in controls)), table.frames))
     for sigma, steps in itertools.product(controls[0].keys, controls[1].keys):
-        a, b = (frames[sigma, steps, solver].arrays["pixels"] for solver in ("Euler–Maruyama", "Platen"))
+        a, b = (table.frame(sigma=sigma, steps=steps, solver=solver).arrays["pixels"] for solver in ("Euler–Maruyama", "Platen"))
         assert np.array_equal(a, b)
+
+
+def test_a_frame_stands_where_the_product_puts_it(recipe):
+    _, controls, _, table = recipe
+    for keys, frame in zip(itertools.product(*(c.keys for c in controls)), table.frames):
+        assert table.frame(**dict(zip((c.name for c in controls), keys))) is frame
+    with pytest.raises(ValueError, match="is not stored"):
+        table.frame(sigma=-1.0)
 
 
 def test_a_table_that_is_not_there():

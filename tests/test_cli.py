@@ -13,10 +13,11 @@ import torch
 
 from sdelib import weights
 from sdelib.__main__ import NETWORKS, SOLVERS, WIDEST, main
+from sdelib.langevin import FASHION_MNIST_DISTANCE
 from sdelib.metrics import GarmentClassifier, features, moments
 from sdelib.networks import ScoreUNet
 from sdelib.sampling import sample_images
-from sdelib.sdes import VE, VP
+from sdelib.sdes import VE, VP, NoiseLevel
 from sdelib.solvers import euler_maruyama, heun
 from test_data import REAL
 
@@ -292,6 +293,15 @@ def test_train_from_bundled_weights(bundled, stand_in, tmp_path, capsys):
     assert "[16, 24]" in capsys.readouterr().err
 
 
+def test_train_on_a_ladder(bundled, stand_in, tmp_path, capsys):
+    with pytest.warns(UserWarning):
+        assert small_train(tmp_path, "--what", "ladder", "--bundle", "mine") == 0
+    assert weights.load("mine").sde == NoiseLevel(FASHION_MNIST_DISTANCE)
+    for options in (["--sigma-min", 30], ["--sigma-min", 0]):
+        assert small_train(tmp_path, "--what", "ladder", "--bundle", "x", *options) == 2
+    assert "sigma" in capsys.readouterr().err
+
+
 def test_train_the_classifier(bundled, stand_in, tmp_path, capsys):
     with pytest.warns(UserWarning):
         assert small_train(tmp_path, "--what", "classifier", "--bundle", "mine") == 0
@@ -306,7 +316,7 @@ def test_train_the_classifier(bundled, stand_in, tmp_path, capsys):
     (["--bundle", "x", "--lr", "0"], ["--lr", "above 0"]),
     (["--bundle", "x", "--batch", "5000"], ["batch_size = 5000"]),
     (["--bundle", "x", "--precision", "fp8"], ["'no'", "'bf16'"]),
-    (["--bundle", "x", "--what", "gan"], ["'unet'", "'classifier'"]),
+    (["--bundle", "x", "--what", "gan"], ["'unet'", "'ladder'", "'classifier'"]),
     (["--bundle", "x", "--sigma", "0.5"], ["--sigma", "above 1"]),
     (["--bundle", "x", "--data", "/nowhere"], ["/nowhere", "no Fashion-MNIST"]),
     (["--bundle", "x", "--init", "nothing"], ["'nothing'"]),

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from sdelib.brownian import WhiteNoise
-from sdelib.densities import GaussianMixture, garden, two_modes
-from sdelib.sdes import VE, VP, SubVP
+from sdelib.densities import EmpiricalDensity, GaussianMixture, garden, two_modes
+from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import solve, uniform_times
 
 ONE_D = GaussianMixture([0.3, 0.7], torch.tensor([[-1.0], [2.0]], dtype=torch.float64), [0.5, 1.2])
@@ -186,5 +186,118 @@ def test_shapes_and_dtypes(mixture):
     (lambda: two_modes().diffused(VP(), 1.5), r"t = 1\.5 leaves"),
 ])
 def test_bad_input_raises(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+# ---------------------------------------------------------------- a data set as a mixture
+
+
+def data(n=50, *shape, seed=1):
+    return torch.randn(n, *(shape or (3,)), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+STDS = [0.05, 1.0, 30.0, torch.tensor([0.1, 0.5, 3.0, 1.0, 1.0], dtype=torch.float64)]
+
+
+@pytest.mark.parametrize("std", STDS, ids=["small", "one", "large", "one for each x"])
+@pytest.mark.parametrize("batch", [1, 7, 50, 4096])
+def test_the_perfect_score_is_the_gradient_of_its_log_density(std, batch):
+    p, x = EmpiricalDensity(data(), std, batch=batch), data(5, seed=2).requires_grad_()
+    (gradient,) = torch.autograd.grad(p.log_prob(x).sum(), x)
+    torch.testing.assert_close(p.score(x), gradient, rtol=1e-9, atol=1e-9)
+
+
+def test_a_data_set_under_noise_is_a_gaussian_mixture():
+    y, x = data(), data(9, seed=3)
+    p, mixture = EmpiricalDensity(y, 0.4, batch=8), GaussianMixture(torch.ones(50, dtype=torch.float64), y, 0.4)
+    torch.testing.assert_close(p.log_prob(x), mixture.log_prob(x), rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(p.score(x), mixture.score(x), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(p.posterior_mean(x), mixture.responsibilities(x) @ y, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(p.score(x), (p.posterior_mean(x) - x) / 0.4**2, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("sde", [VP(), VE.power(25.0), SubVP(), NoiseLevel(5.0)], ids=lambda sde: type(sde).__name__)
+def test_a_diffused_data_set_is_the_diffused_mixture(sde):
+    y, x, t = data(), data(4, seed=4), torch.tensor([0.05, 0.3, 0.7, 1.0], dtype=torch.float64)
+    p, bare = EmpiricalDensity(y, 1.0, batch=13), EmpiricalDensity(y, 1.0)
+    scale, std = sde.marginal(t)
+    for k in range(4):  # the mixture of points, each blurred from nothing: built from its definition
+        mixture = GaussianMixture(torch.ones(50, dtype=torch.float64), scale[k] * y, float(std[k]))
+        torch.testing.assert_close(p.score_of(sde)(x, t)[k], mixture.score(x)[k], rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(bare.diffused(sde, t[k]).log_prob(x), mixture.log_prob(x), rtol=1e-9, atol=1e-9)
+
+
+def test_float32_is_good_enough_for_images():
+    """At σ = 0.05 beside 784-dimensional data the posterior mean of float32 is that of float64 to 1e-3 a pixel."""
+    y = torch.rand(300, 1, 28, 28, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    x = y[:20] + 0.05 * data(20, 1, 28, 28, seed=6)
+    for std in (0.05, 0.5, 5.0):
+        exact, rough = EmpiricalDensity(y, std).posterior_mean(x), EmpiricalDensity(y.float(), std).posterior_mean(x.float())
+        assert float((exact - rough).abs().max()) < 1e-3
+
+
+def test_nothing_larger_than_the_stated_memory_is_made():
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Largest(TorchDispatchMode):
+        numel = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            out = function(*args, **(kwargs or {}))
+            storage = {id(a.untyped_storage()) for a in args if isinstance(a, torch.Tensor)}
+            if isinstance(out, torch.Tensor) and out.untyped_storage().data_ptr() != POINTS and id(out.untyped_storage()) not in storage:
+                Largest.numel = max(Largest.numel, out.numel())
+            return out
+
+    y, x, batch = data(2000, 40), data(16, 40, seed=7), 100
+    POINTS = y.untyped_storage().data_ptr()
+    with Largest():
+        EmpiricalDensity(y, 0.3, batch=batch).score(x)
+    assert Largest.numel <= max(batch * 40, 16 * batch, 2000), Largest.numel
+
+
+def test_far_from_all_points_it_stays_finite():
+    p, x = EmpiricalDensity(data(), 0.01), torch.full((1, 3), 1e3, dtype=torch.float64)
+    assert bool(torch.isfinite(p.score(x)).all() & torch.isfinite(p.log_prob(x)).all())
+    nearest = data()[p.nearest(x)[1]]
+    torch.testing.assert_close(p.posterior_mean(x), nearest)
+
+
+def test_samples_are_points_under_noise_and_nearest_finds_them():
+    y = data(20, 2, 3)
+    p = EmpiricalDensity(y, 1e-4)
+    x = p.sample(500, generator=torch.Generator().manual_seed(8))
+    distance, index = p.nearest(x)
+    assert x.shape == (500, 2, 3) and float(distance.max()) < 1e-4 * 6 and len(index.unique()) == 20
+    torch.testing.assert_close(distance, (x - y[index]).flatten(1).norm(dim=1))
+    assert float(EmpiricalDensity(y.float(), 1.0).nearest(y.float())[0].max()) == 0.0
+    assert len(p) == 20
+
+
+def test_sampling_with_the_perfect_score_returns_the_points():
+    """Annealed Langevin on the exact score of a data set ends on the data set: nearest distance 0 after the last step."""
+    from sdelib.langevin import annealed_langevin, ladder
+
+    y = data(30, 16)
+    p = EmpiricalDensity(y, 1.0)
+    x = 10 * data(8, 16, seed=9)
+    for x in annealed_langevin(lambda x, s: p.blurred(s).score(x), x, ladder(0.01, 10.0, 16), 5,
+                               generator=torch.Generator().manual_seed(10)):
+        pass
+    # the other points are ≥ 100 σ away: their responsibility underflows, so the last step lands on the point itself
+    assert float(p.nearest(x)[0].max()) < 1e-10
+
+
+@pytest.mark.parametrize("make, words", [
+    (lambda: EmpiricalDensity(torch.zeros(0, 3), 1.0), r"points has shape \(0, 3\)"),
+    (lambda: EmpiricalDensity(torch.zeros(4), 1.0), r"points has shape \(4,\)"),
+    (lambda: EmpiricalDensity(torch.zeros(4, 3, dtype=torch.long), 1.0), "int64"),
+    (lambda: EmpiricalDensity(torch.zeros(4, 3), 0.0), r"std = 0\.0"),
+    (lambda: EmpiricalDensity(torch.zeros(4, 3), 1.0).blurred(-1.0), r"std = -1\.0"),
+    (lambda: EmpiricalDensity(torch.zeros(4, 3), 1.0).diffused(VP(), 0.0), "std ="),
+    (lambda: EmpiricalDensity(torch.zeros(4, 3), 1.0).score(torch.zeros(2, 2)), r"x has shape \(2, 2\)"),
+])
+def test_a_bad_data_set_raises(make, words):
     with pytest.raises(ValueError, match=words):
         make()

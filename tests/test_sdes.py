@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from sdelib.brownian import WhiteNoise
-from sdelib.sdes import SDE, VE, VP, GeometricBrownian, OrnsteinUhlenbeck, Reverse, SubVP, like
+from sdelib.sdes import SDE, VE, VP, GeometricBrownian, NoiseLevel, OrnsteinUhlenbeck, Reverse, SubVP, like
 from sdelib.solvers import solve, uniform_times
 
-GAUSSIAN = [VE(0.01, 5.0), VE(0.3, 4.0, T=2.0), VP(), VP(0.2, 8.0, T=2.0), SubVP(), VE.power(25.0), VE.power(50.0)]
+GAUSSIAN = [VE(0.01, 5.0), VE(0.3, 4.0, T=2.0), VP(), VP(0.2, 8.0, T=2.0), SubVP(), VE.power(25.0), VE.power(50.0),
+            NoiseLevel(5.0)]
 NAMES = [f"{type(sde).__name__}-{i}" for i, sde in enumerate(GAUSSIAN)]
 
 

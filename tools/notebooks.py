@@ -233,12 +233,9 @@ def write(nb, path: Path) -> bool:
     text = text.rstrip("\n") + "\n"
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    from sdelib.weights import atomic
+
+    atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return True
 
 

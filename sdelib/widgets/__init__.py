@@ -183,6 +183,15 @@ class Table:
         """All frames as one base64 string, the same each time."""
         return encode(self.frames)
 
+    def frame(self, **keys) -> Frame:
+        """The stored frame of one value for each control.  Raises ValueError when it is not stored."""
+        if set(keys) != set(self.axes) or any(keys[name] not in stored for name, stored in self.axes.items()):
+            raise ValueError(f"{keys} is not stored; there are {self.axes}")
+        index = 0
+        for name, stored in self.axes.items():
+            index = index * len(stored) + stored.index(keys[name])
+        return self.frames[index]
+
     def save(self, path: str | Path) -> Path:
         """Write the table to an .npz file, atomically and without pickle."""
         path = Path(path)
