@@ -32,8 +32,8 @@ NETWORKS = {VE.power(25.0): "unet-sigma25", VE.power(50.0): "unet-sigma50"}
 """SDE → the bundled network that was trained on it; any other SDE takes WIDEST."""
 
 WIDEST = "unet-sigma50"
-T_TRAINED = 1e-5
-"""The smallest time of the bundled networks' training."""
+T_TRAINED = {VE: 1e-5, NoiseLevel: 0.01}
+"""The smallest time of the bundled networks' training: for a ladder it is its lowest level."""
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:
@@ -120,7 +120,7 @@ def _network(name: str, sde: GaussianSDE, t_min: float | None):
     network = weights.load(name)
     if not hasattr(network, "sde"):
         raise ValueError(f"--weights {name} is not a score; allowed: {', '.join(sorted(NETWORKS.values()))}")
-    low, high = ratio(network.sde, T_TRAINED), ratio(network.sde, network.sde.T)
+    low, high = ratio(network.sde, T_TRAINED[type(network.sde)]), ratio(network.sde, network.sde.T)
     if not low < (reached := ratio(sde, sde.T)) <= high * (1 + 1e-6):
         raise ValueError(f"{sde} ends at the noise-to-signal ratio {reached:.4g}, but {name} was trained from {low:.2g} to "
                          f"{high:.4g}; allowed are --sigma up to {network.sde.sigma_max / network.sde.sigma_min:g}, "

@@ -82,7 +82,9 @@ class GaussianMixture:
         """(log(w_k N(x; m_k, C_k)), axes_kᵀ (x − m_k)) of shapes (…, K) and (…, K, d)."""
         if x.ndim == 0 or x.shape[-1] != self.dim:
             raise ValueError(f"x has shape {tuple(x.shape)}: the last axis must have {self.dim} coordinates")
-        y = torch.einsum("kij,...ki->...kj", self.axes.to(x), x[..., None, :] - self.means.to(x))
+        axes = self.axes.to(x)
+        turned = x @ axes.transpose(0, 1).flatten(1)                                       # axes_kᵀ x for all k at once
+        y = turned.unflatten(-1, axes.shape[:2]) - torch.einsum("kij,...ki->...kj", axes, self.means.to(x))
         v = self.variances.to(x)
         log = -(y**2 / v + v.log()).sum(-1) / 2 - self.dim / 2 * math.log(2 * math.pi)
         return log + self.weights.to(x).log(), y
@@ -98,8 +100,8 @@ class GaussianMixture:
     def score(self, x: Tensor) -> Tensor:
         """∇ log p(x) = Σ_k r_k(x) C_k⁻¹ (m_k − x), shaped like x, (…, d)."""
         log, y = self._parts(x)
-        pull = -torch.einsum("kij,...kj->...ki", self.axes.to(x), y / self.variances.to(x))
-        return (torch.softmax(log, -1)[..., None] * pull).sum(-2)
+        pull = torch.softmax(log, -1)[..., None] * y / self.variances.to(x)
+        return -pull.flatten(-2) @ self.axes.to(x).transpose(1, 2).flatten(0, 1)
 
     def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
         """n independent draws, shape (n, d)."""
@@ -131,12 +133,12 @@ class GaussianMixture:
 
 
 class EmpiricalDensity:
-    """p_σ(x) = (1/n) Σ_k N(x; y_k, σ² I): a data set y_1 … y_n under noise, whose score is exact.
+    """p(x) = (1/n) Σ_k N(x; scale·y_k, σ² I): a data set y_1 … y_n under noise, whose score is exact.
 
-    ∇ log p_σ(x) = (E[x₀ | x] − x)/σ²,   E[x₀ | x] = Σ_k r_k(x) y_k,   r = softmax_k(−‖x − y_k‖²/(2σ²)).
+    ∇ log p(x) = (scale·E[x₀ | x] − x)/σ²,   E[x₀ | x] = Σ_k r_k(x) y_k,   r = softmax_k(−‖x − scale·y_k‖²/(2σ²)).
 
     This is what a perfect network would learn from the data set, and sampling with it returns the data.
-    points: y, (n, …), kept and not copied.  std: σ > 0; a number, or one for each x, shape (batch,).
+    points: y, (n, …), kept and not copied.  std: σ > 0, and scale: numbers, or one for each x, shape (batch,).
     batch: points looked at together. Beside the points and one number for each, the memory is at most
     (4·len(x) + d)·batch numbers: 60,000 images take 188 MB in float32, and 64 x beside them 17 MB.
     ‖x − y‖² is computed as ‖x‖² − 2xᵀy + ‖y‖² around the mean of the data, so log r has an error of

@@ -18,7 +18,7 @@ from .brownian import WhiteNoise
 from .sdes import SDE, Langevin, NoiseLevel, Score, like
 from .solvers import Step, denoise, euler_maruyama, integrate, uniform_times
 
-__all__ = ["langevin", "Metropolis", "annealed_langevin", "shell_overlap", "ladder_ratio", "ladder", "largest_distance",
+__all__ = ["langevin", "Metropolis", "annealed_langevin", "consistent_temperature", "shell_overlap", "ladder_ratio", "ladder", "largest_distance",
            "FASHION_MNIST_DISTANCE"]
 
 FASHION_MNIST_DISTANCE = 22.46
@@ -26,28 +26,29 @@ FASHION_MNIST_DISTANCE = 22.46
 
 
 def langevin(score: Callable[[Tensor], Tensor], x: Tensor, eps: float, steps: int, step: Step = euler_maruyama, *,
-             generator: torch.Generator) -> Iterator[Tensor]:
+             temperature: float = 1.0, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield x after 1, 2, …, `steps` steps of Langevin dynamics with step size eps.
 
     score: x → ∇ log p(x), shaped like x, (batch, …).  eps: ε > 0, in squared units of x.
     step: `euler_maruyama` is the unadjusted Langevin algorithm (ULA), a `Metropolis` the adjusted one (MALA).
     For p = N(0, 1) the stationary variance of ULA is exactly 1/(1 − ε/2), for ε < 2.
+    temperature: T multiplies the variance of the noise, √(2Tε) z.
     Raises ValueError for eps that is not a finite number above 0.   Roberts & Tweedie 1996.
     """
     if not (math.isfinite(eps) and eps > 0):
         raise ValueError(f"eps = {eps!r}: give a finite number above 0")
-    return integrate(Langevin(score), x, uniform_times(0.0, eps * steps, steps), step,
+    return integrate(Langevin(score, temperature), x, uniform_times(0.0, eps * steps, steps), step,
                      noise=WhiteNoise(x, generator=generator))
 
 
 class Metropolis:
     """The step x' = x + f dt + g dw, accepted with probability min(1, p(x') q(x | x')/(p(x) q(x' | x))), else x stays.
 
-    q(· | x) = N(x + f(x) dt, g² dt I) is the law of the proposal, `euler_maruyama`. With
-    `Langevin(score)` this is MALA: its stationary law is p itself at every step size.
+    q(· | x) = N(x + f(x, t) dt, g(x, t)² |dt| I) is the law of the proposal, `euler_maruyama`, with the same
+    t for the way back. With `Langevin(score)` this is MALA: its stationary law is p itself at every step size.
     log_prob: x → log p(x) up to a constant, shape (batch,).  generator: draws the acceptances.
     accepted, proposed: how many proposals were taken, of how many, since the step was made.
-    Two evaluations of f a step.   Besag 1994; Roberts & Tweedie 1996, section 1.4.1.
+    Two evaluations of f a step.   Besag 1994; Roberts & Tweedie 1996, section 1.4.
     """
 
     def __init__(self, log_prob: Callable[[Tensor], Tensor], *, generator: torch.Generator):
@@ -60,15 +61,15 @@ class Metropolis:
         return self.accepted / max(1, self.proposed)
 
     def __call__(self, sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-        g = sde.diffusion(x, t)
-        forth = x + sde.drift(x, t) * dt                     # the mean of the proposal
+        forth, g = x + sde.drift(x, t) * dt, sde.diffusion(x, t)                        # mean of the proposal, and its noise
         proposal = forth + g * dw
-        back = proposal + sde.drift(proposal, t + dt) * dt   # the mean of the way back
+        back, h = proposal + sde.drift(proposal, t) * dt, sde.diffusion(proposal, t)    # the same for the way back
 
-        def log_q(to: Tensor, mean: Tensor) -> Tensor:
-            return -((to - mean).square() / (2 * g**2 * dt)).flatten(1).sum(1)
+        def log_q(to: Tensor, mean: Tensor, g: Tensor) -> Tensor:
+            log = -(to - mean).square() / (2 * g**2 * dt.abs()) - g.abs().log()
+            return log.flatten(1).sum(1)
 
-        log_ratio = self.log_prob(proposal) - self.log_prob(x) + log_q(x, back) - log_q(proposal, forth)
+        log_ratio = self.log_prob(proposal) - self.log_prob(x) + log_q(x, back, h) - log_q(proposal, forth, g)
         u = torch.rand(len(x), generator=self.generator, device=self.generator.device, dtype=x.dtype).to(x.device)
         accept = u.log() < log_ratio
         self.accepted += int(accept.sum())
@@ -77,7 +78,7 @@ class Metropolis:
 
 
 def annealed_langevin(score: Score, x: Tensor, sigmas: Sequence[float] | Tensor, steps: int, *, rate: float = 0.1,
-                      denoised: bool = True, generator: torch.Generator) -> Iterator[Tensor]:
+                      consistent: bool = False, denoised: bool = True, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield every state of Langevin dynamics at p_{σ_L}, then p_{σ_{L−1}}, …, then p_{σ_1}: L·steps of them, and one more.
 
     At level i the step size is ε_i = rate·σ_i²: measured in units of σ_i, every level makes the same
@@ -86,9 +87,11 @@ def annealed_langevin(score: Score, x: Tensor, sigmas: Sequence[float] | Tensor,
     score: score(x, σ) = ∇ log p_σ(x), shaped like x; σ is a scalar tensor.  sigmas: σ_1 < … < σ_L.
     x: the start, often N(0, σ_L² I).  rate: dimensionless, below 2, where N(0, σ_i² I) stops being stable.
     steps: at each level, so the cost is L·steps + 1 evaluations.
+    consistent: take each level's noise so much smaller (`consistent_temperature`) that a chain leaves
+    level i with noise of standard deviation σ_i exactly, where a network that knows σ expects it.
     Raises ValueError for sigmas that do not ascend from above 0, and a rate that is not in (0, 2).
     Song & Ermon 2019 (arXiv:1907.05600), algorithm 1, where α_i = 2ε_i and L is the smallest level;
-    the last step from Jolicoeur-Martineau et al. 2021 (arXiv:2009.05475).
+    the last step and the consistent noise from Jolicoeur-Martineau et al. 2021 (arXiv:2009.05475).
     """
     sigmas = torch.as_tensor(sigmas, dtype=torch.float64)
     if sigmas.ndim != 1 or len(sigmas) == 0 or not bool((sigmas > 0).all() & (sigmas.diff() > 0).all()):
@@ -97,16 +100,33 @@ def annealed_langevin(score: Score, x: Tensor, sigmas: Sequence[float] | Tensor,
         raise ValueError(f"rate = {rate!r}: give a number between 0 and 2; ε_i = rate·σ_i²")
     if not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps = {steps!r}: give a whole number above 0")
-    return _annealed(score, x, sigmas, steps, rate, denoised, generator)
+    ratios = [*(sigmas[1:] / sigmas[:-1]).tolist(), 1.0]                # σ_{i+1}/σ_i; the top starts at its own level
+    temperatures = [consistent_temperature(rate, steps, ratio) if consistent else 1.0 for ratio in ratios]
+    return _annealed(score, x, sigmas, steps, rate, temperatures, denoised, generator)
 
 
-def _annealed(score, x, sigmas, steps, rate, denoised, generator):
-    for sigma in sigmas.flip(0):
+def _annealed(score, x, sigmas, steps, rate, temperatures, denoised, generator):
+    for sigma, temperature in zip(sigmas.flip(0), reversed(temperatures)):
         level = like(sigma, x)
-        for x in langevin(lambda x: score(x, level), x, rate * float(sigma) ** 2, steps, generator=generator):
+        for x in langevin(lambda x: score(x, level), x, rate * float(sigma) ** 2, steps,
+                          temperature=temperature, generator=generator):
             yield x
     if denoised:
         yield denoise(NoiseLevel(float(sigmas[-1])), score, x, level)
+
+
+def consistent_temperature(rate: float, steps: int, ratio: float) -> float:
+    """T = (1 − qγ²)(1 − r/2)/(1 − q),  q = (1 − r)^(2K): the noise with which a level ends at its own σ.
+
+    For data at one point, K steps of rate r take the variance v (in σ²) to q v + T (1 − q)/(1 − r/2);
+    with v = γ² on arrival from the level above and this T it is 1.  ratio: γ.  steps: K.
+    Raises ValueError where q γ² > 1: so few and small steps cannot shed the noise of the level above.
+    """
+    q = (1 - rate) ** (2 * steps)
+    if q * ratio**2 > 1:
+        raise ValueError(f"rate = {rate}, steps = {steps}: too little to come down from a level {ratio:.3g} times as noisy; "
+                         "raise one of them, or put levels between")
+    return (1 - q * ratio**2) * (1 - rate / 2) / (1 - q)
 
 
 def shell_overlap(ratio: float, dim: int) -> float:
@@ -152,7 +172,9 @@ def ladder(sigma_min: float, sigma_max: float, dim: int, overlap: float = 0.5) -
     if not 0 < sigma_min < sigma_max < math.inf:
         raise ValueError(f"sigma_min = {sigma_min!r}, sigma_max = {sigma_max!r}: give 0 < sigma_min < sigma_max")
     gaps = math.ceil(math.log(sigma_max / sigma_min) / math.log(ladder_ratio(dim, overlap)) - 1e-9)
-    return torch.logspace(math.log10(sigma_min), math.log10(sigma_max), gaps + 1, dtype=torch.float64)
+    sigmas = torch.logspace(math.log10(sigma_min), math.log10(sigma_max), gaps + 1, dtype=torch.float64)
+    sigmas[0], sigmas[-1] = sigma_min, sigma_max                         # to the last bit
+    return sigmas
 
 
 def largest_distance(points: Tensor, *, batch: int = 512) -> float:

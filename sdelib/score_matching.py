@@ -5,13 +5,13 @@ the same minimiser and do not need it. Each function returns the term of every e
 so that a mean has a standard error; all carry the factor ½, so that their means differ by constants:
 
     implicit     ½‖s‖² + tr ∇s                 d backward passes    Hyvärinen 2005
-    sliced       ½(vᵀs)² + vᵀ(∇s)v             one                  Song et al. 2019
+    sliced       ½(uᵀs)² + uᵀ(∇s)u             one                  Song et al. 2019
     denoising    ½‖s(x₀ + σz) + z/σ‖²          none; learns p_σ     Vincent 2011
 
 Here a score is a function of x alone; the rows of a batch must not influence each other. `LadderLoss`
 and `DenoisingLoss` are denoising losses over many noise levels, for `train`:
 
-    J(θ) = E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) − ∇ log p(x_t | x₀)‖² ],   x_t = scale·x₀ + std·z,
+    J(θ) = (1/d) E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) − ∇ log p(x_t | x₀)‖² ],   x_t = scale·x₀ + std·z,
 
 where ∇ log p(x_t | x₀) = −z/std for a Gaussian kernel (Song et al. 2021, eq. 7). The target is a noisy
 one; its mean given x_t is ∇ log p_t(x_t), so the minimiser is the score of p_t and not of p_0.
@@ -47,7 +47,7 @@ def implicit_loss(score: Field, x: Tensor) -> Tensor:
     """½‖s(x)‖² + tr ∇s(x) for each x ~ p, shape (batch,).
 
     Its mean is the Fisher divergence minus ½ E_p‖∇ log p‖², by integration by parts. The trace costs one
-    backward pass for each of the d coordinates.   Hyvärinen 2005 (JMLR 6), theorem 1.
+    backward pass for each of the d coordinates.   Hyvärinen 2005 (JMLR 6).
     """
     with _slopes(x) as (x, slope):
         s = score(x).flatten(1)
@@ -56,21 +56,21 @@ def implicit_loss(score: Field, x: Tensor) -> Tensor:
     return loss if torch.is_grad_enabled() else loss.detach()
 
 
-def sliced_loss(score: Field, x: Tensor, v: Tensor, *, variance_reduced: bool = False) -> Tensor:
-    """½(vᵀs)² + vᵀ(∇s)v for each x ~ p, shape (batch,); variance_reduced takes ½‖s‖² in place of ½(vᵀs)².
+def sliced_loss(score: Field, x: Tensor, u: Tensor, *, variance_reduced: bool = False) -> Tensor:
+    """½(uᵀs)² + uᵀ(∇s)u for each x ~ p, shape (batch,); variance_reduced takes ½‖s‖² in place of ½(uᵀs)².
 
-    v: random directions shaped like x, with E[v vᵀ] = I (standard normal, or random signs). The mean
-    over v is the implicit loss, at the cost of one backward pass.
-    Raises ValueError when v is not shaped like x.
-    Song, Garg, Shi & Ermon 2019 (arXiv:1905.07088), eq. 7 and 8.
+    u: random directions shaped like x, with E[u uᵀ] = I (standard normal, or random signs). The mean
+    over u is the implicit loss, at the cost of one backward pass.
+    Raises ValueError when u is not shaped like x.
+    Song, Garg, Shi & Ermon 2019 (arXiv:1905.07088).
     """
-    if v.shape != x.shape:
-        raise ValueError(f"v has shape {tuple(v.shape)}: give one direction for each x, {tuple(x.shape)}")
+    if u.shape != x.shape:
+        raise ValueError(f"u has shape {tuple(u.shape)}: give one direction for each x, {tuple(x.shape)}")
     with _slopes(x) as (x, slope):
         s = score(x)
-        along = (v * s).flatten(1).sum(1)
+        along = (u * s).flatten(1).sum(1)
         square = s.flatten(1).square().sum(1) if variance_reduced else along**2
-        loss = square / 2 + (v * slope(along)).flatten(1).sum(1)
+        loss = square / 2 + (u * slope(along)).flatten(1).sum(1)
     return loss if torch.is_grad_enabled() else loss.detach()
 
 
@@ -80,7 +80,7 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
     −z/σ = −(x̃ − x₀)/σ² is the score of x̃ = x₀ + σz given x₀. The mean is the Fisher divergence from
     p_σ plus a constant: the minimiser is ∇ log p_σ.  z: shaped like x0.  sigma: σ > 0.
     Raises ValueError for a sigma that is not a finite number above 0, and a z of another shape.
-    Vincent 2011 (Neural Computation 23), eq. 9.
+    Vincent 2011 (Neural Computation 23).
     """
     if not (math.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma = {sigma!r}: give a finite number above 0")
@@ -144,10 +144,10 @@ class DenoisingLoss:
 
 @dataclass(frozen=True)
 class LadderLoss:
-    """J(θ) = (1/L) Σ_i λ(σ_i) E‖s_θ(x₀ + σ_i z, σ_i) + z/σ_i‖²,  λ(σ) = σ²:  one network, L noise levels.
+    """J(θ) = 1/(L·d) Σ_i λ(σ_i) E‖s_θ(x₀ + σ_i z, σ_i) + z/σ_i‖²,  λ(σ) = σ²:  one network, L noise levels.
 
     ℓ = ‖σ_i s_θ(x, σ_i) + z‖²/d for each example: `DenoisingLoss` of `NoiseLevel` with its times on the
-    ladder.  sigmas: σ_1 < … < σ_L.  Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6.
+    ladder.  sigmas: σ_1 < … < σ_L.  Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6, with ½ for 1/d.
     Raises ValueError for sigmas that do not ascend from above 0.
     """
 

@@ -291,23 +291,29 @@ class GeometricBrownian(SDE):
 
 @dataclass(frozen=True)
 class Langevin(SDE):
-    """dx = ∇ₓ log p(x) dτ + √2 dw,  whose stationary law is p.
+    """dx = ∇ₓ log p(x) dτ + √(2T) dw,  whose stationary law is p for T = 1, and ∝ p^(1/T) in general.
 
     score: x → ∇ log p(x), of one density.  τ is the time of the simulation, not a noise level.
-    Its Fokker–Planck equation is ∂q/∂τ = ∇·(q ∇ log(q/p)), at rest where q = p.
-    Langevin 1908; Roberts & Tweedie 1996.
-    Raises ValueError, at the time it happens, when score(x) is not finite or is not shaped like x.
+    temperature: T ≥ 0; 0 is gradient ascent.  For T = 1 the Fokker–Planck equation is
+    ∂q/∂τ = ∇·(q ∇ log(q/p)), at rest where q = p.   Roberts & Tweedie 1996.
+    Raises ValueError when temperature is negative, and, at the time it happens, when score(x) is not
+    finite or is not shaped like x.
     """
 
     score: Callable[[Tensor], Tensor]
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ValueError(f"temperature = {self.temperature!r}: give a finite number >= 0")
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """score(x)."""
         return _sound(self.score(x), x, t)
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
-        """√2."""
-        return torch.full((), math.sqrt(2.0), dtype=x.dtype, device=x.device)
+        """√(2T)."""
+        return torch.full((), math.sqrt(2 * self.temperature), dtype=x.dtype, device=x.device)
 
 
 def _sound(s: Tensor, x: Tensor, t: Tensor) -> Tensor:

@@ -311,6 +311,13 @@ def test_train_the_classifier(bundled, stand_in, tmp_path, capsys):
     assert "accuracy on the 500 test images" in capsys.readouterr().out
 
 
+def test_a_network_of_a_ladder_serves_the_ratios_of_its_ladder(tmp_path, capsys):
+    out = tmp_path / "x.npz"
+    assert call("sample", "--steps", 2, "--n", 1, "--out", out, "--weights", "unet-ladder", "--t-min", "1e-5") == 2
+    assert "ratio of at least 0.01, the smallest that unet-ladder was trained on" in capsys.readouterr().err
+    assert call("sample", "--steps", 2, "--n", 1, "--out", out, "--weights", "unet-ladder") == 0
+
+
 @pytest.mark.parametrize("options, words", [
     ([], ["--checkpoint", "--bundle"]),
     (["--bundle", "x", "--lr", "0"], ["--lr", "above 0"]),

@@ -127,6 +127,28 @@ def test_metropolis_in_two_dimensions_and_on_images():
     assert x.shape == (7, 1, 4, 4)
 
 
+class Custom:
+    """An SDE with any drift and diffusion."""
+
+    def __init__(self, drift, diffusion):
+        self.drift, self.diffusion = drift, diffusion
+
+
+@pytest.mark.parametrize("drift, diffusion, sign", [
+    (lambda x, t: -x, lambda x, t: 0.3 + x.abs(), 1),                        # noise that depends on x
+    (lambda x, t: -x * (1 + t), lambda x, t: torch.tensor(1.4).to(x), 1),    # a drift that depends on t
+    (lambda x, t: -x, lambda x, t: torch.tensor(1.4).to(x), -1),             # time runs backwards
+], ids=["noise of x", "drift of t", "backwards"])
+def test_metropolis_corrects_any_proposal(drift, diffusion, sign):
+    """Whatever proposes, N(0, 1) stays N(0, 1)."""
+    from sdelib.solvers import integrate, uniform_times
+
+    x, step = normal(N, 1, seed=36), Metropolis(lambda x: -x.square().sum(1) / 2, generator=gen(37))
+    noise = WhiteNoise(x, generator=gen(38))
+    x = last(integrate(Custom(drift, diffusion), x, sign * uniform_times(0.0, 9.0, 30), step, noise=noise))
+    assert ks(x) < 2.47 / math.sqrt(N) and variance_within(x, 1.0) and 0.2 < step.rate < 0.99
+
+
 def test_a_rejected_proposal_leaves_the_whole_point():
     step = Metropolis(lambda x: -1e6 * (x - 1).square().sum(1), generator=gen(22))  # all moves away from 1 are refused
     x = torch.ones(5, 3, dtype=torch.float64)
@@ -163,6 +185,29 @@ def test_the_last_step_is_the_posterior_mean_and_can_be_left_out():
     bare = list(annealed_langevin(score, normal(6, 2), sigmas, 2, denoised=False, generator=gen(25)))
     assert len(bare) == 6 and torch.equal(bare[-1], states[-2])
     torch.testing.assert_close(states[-1], denoise(NoiseLevel(3.0), score, bare[-1], torch.tensor(0.3, dtype=torch.float64)))
+
+
+@pytest.mark.parametrize("rate, steps", [(0.15, 1), (0.27, 2), (1.0, 1), (0.1, 10)])
+def test_consistent_annealing_leaves_every_level_with_its_own_noise(rate, steps):
+    """Data {0}: after each level the variance is σ_i²; without `consistent` it follows the recursion, above it."""
+    sigmas = torch.tensor([0.1, 0.115, 0.13, 0.145], dtype=torch.float64)
+    start, score = 0.145 * normal(N, 1, seed=32), lambda x, s: -x / s**2
+    for consistent in (True, False):
+        run = annealed_langevin(score, start, sigmas, steps, rate=rate, consistent=consistent, denoised=False, generator=gen(33))
+        v, q = 1.0, (1 - rate) ** (2 * steps)
+        for i, x in zip((3, 2, 1, 0), list(run)[steps - 1::steps]):
+            gamma = float(sigmas[min(i + 1, 3)] / sigmas[i])
+            v = 1.0 if consistent else q * gamma**2 * v + (1 - q) / (1 - rate / 2)
+            assert variance_within(x, v * float(sigmas[i]) ** 2)
+        assert v == 1.0 or v > 1.04
+
+
+def test_temperature_scales_the_stationary_variance():
+    """x ← (1 − ε)x + √(2Tε)z ends at T/(1 − ε/2)."""
+    x = last(langevin(lambda x: -x, normal(N, 1, seed=34), 0.5, 40, temperature=0.3, generator=gen(35)))
+    assert variance_within(x, 0.3 / 0.75)
+    x = last(langevin(lambda x: -x, torch.ones(3, 1), 0.5, 2, temperature=0.0, generator=gen(35)))
+    assert torch.equal(x, torch.full((3, 1), 0.25))
 
 
 def test_annealing_repairs_the_weights_of_the_modes():
@@ -241,6 +286,8 @@ def test_the_largest_distance_of_fashion_mnist():
     (lambda: annealed_langevin(lambda x, s: -x, torch.zeros(2, 1), [], 2, generator=gen()), "sigmas"),
     (lambda: annealed_langevin(lambda x, s: -x, torch.zeros(2, 1), [1.0], 2, rate=2.0, generator=gen()), r"rate = 2\.0"),
     (lambda: annealed_langevin(lambda x, s: -x, torch.zeros(2, 1), [1.0], 2.5, generator=gen()), r"steps = 2\.5"),
+    (lambda: annealed_langevin(lambda x, s: -x, torch.zeros(2, 1), [1.0, 5.0], 2, rate=0.1, consistent=True, generator=gen()), r"rate = 0\.1, steps = 2"),
+    (lambda: langevin(lambda x: -x, torch.zeros(2, 1), 0.1, 2, temperature=-1.0, generator=gen()), r"temperature = -1\.0"),
     (lambda: shell_overlap(0.9, 2), r"ratio = 0\.9"), (lambda: shell_overlap(1.1, 0), "dim = 0"),
     (lambda: ladder_ratio(9, 1.0), r"overlap = 1\.0"), (lambda: ladder_ratio(4), "dim = 4"), (lambda: ladder(1.0, 0.5, 2), r"sigma_min = 1\.0"),
     (lambda: ladder(0.0, 0.5, 2), r"sigma_min = 0\.0"), (lambda: largest_distance(torch.zeros(1, 2)), "points holds 1"),

@@ -286,7 +286,7 @@ def test_losses_work_on_images_and_without_gradients():
 
 
 @pytest.mark.parametrize("call, words", [
-    (lambda: sliced_loss(lambda x: x, torch.zeros(3, 2), torch.zeros(2)), r"v has shape \(2,\)"),
+    (lambda: sliced_loss(lambda x: x, torch.zeros(3, 2), torch.zeros(2)), r"u has shape \(2,\)"),
     (lambda: denoising_loss(lambda x: x, torch.zeros(3, 2), torch.zeros(3, 1), 1.0), r"z has shape \(3, 1\)"),
     (lambda: denoising_loss(lambda x: x, torch.zeros(3, 2), torch.zeros(3, 2), 0.0), r"sigma = 0\.0"),
     (lambda: denoising_loss(lambda x: x, torch.zeros(3, 2), torch.zeros(3, 2), math.nan), "sigma = nan"),
