@@ -222,9 +222,9 @@ EXERCISES: dict[str, Exercise] = {
     "5.3": Exercise(
         "the target is z/σ, so the loss is d/σ²; the dimension cancels in the ratio.",
         number((22.46 / 0.01) ** 2),
-        "So an unweighted sum trains the smallest level and no other."),
+        "So an unweighted sum trains the smallest levels and hardly the others."),
     "5.4": Exercise(
-        "the shares move between σ = 8 and σ = 1 and are frozen below: take steps from σ₁ to σ₅ and give them to the rest.",
+        "the shares move between σ = 8 and σ = 1 and are frozen below 0.7: take steps from σ₁ to σ₄ and give them to the rest.",
         _spends_well,
         "The effort belongs where the modes still talk to each other."),
     "11.1": Exercise(

@@ -88,10 +88,11 @@ def annealed_langevin(score: Score, x: Tensor, sigmas: Sequence[float] | Tensor,
     x: the start, often N(0, σ_L² I).  rate: dimensionless, below 2, where N(0, σ_i² I) stops being stable.
     steps: at each level, so the cost is L·steps + 1 evaluations.
     consistent: take each level's noise so much smaller (`consistent_temperature`) that a chain leaves
-    level i with noise of standard deviation σ_i exactly, where a network that knows σ expects it.
+    level i with noise of standard deviation σ_i, where a network that knows σ expects it (exactly so for
+    data at one point).
     Raises ValueError for sigmas that do not ascend from above 0, and a rate that is not in (0, 2).
     Song & Ermon 2019 (arXiv:1907.05600), algorithm 1, where α_i = 2ε_i and L is the smallest level;
-    the last step and the consistent noise from Jolicoeur-Martineau et al. 2021 (arXiv:2009.05475).
+    the last step, and the consistent noise in its idea, from Jolicoeur-Martineau et al. 2021 (arXiv:2009.05475).
     """
     sigmas = torch.as_tensor(sigmas, dtype=torch.float64)
     if sigmas.ndim != 1 or len(sigmas) == 0 or not bool((sigmas > 0).all() & (sigmas.diff() > 0).all()):

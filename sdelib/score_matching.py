@@ -147,7 +147,7 @@ class LadderLoss:
     """J(θ) = 1/(L·d) Σ_i λ(σ_i) E‖s_θ(x₀ + σ_i z, σ_i) + z/σ_i‖²,  λ(σ) = σ²:  one network, L noise levels.
 
     ℓ = ‖σ_i s_θ(x, σ_i) + z‖²/d for each example: `DenoisingLoss` of `NoiseLevel` with its times on the
-    ladder.  sigmas: σ_1 < … < σ_L.  Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6, with ½ for 1/d.
+    ladder.  sigmas: σ_1 < … < σ_L.  Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6, with 1/d in place of their ½.
     Raises ValueError for sigmas that do not ascend from above 0.
     """
 
