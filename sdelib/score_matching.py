@@ -110,17 +110,20 @@ def _slopes(x: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
 
 @dataclass(frozen=True)
 class DenoisingLoss:
-    """ℓ = ‖std(t)·s_θ(x_t, t) + z‖² / d  for each example: λ(t) = std(t)², d coordinates.
+    """ℓ = λ(t) ‖s_θ(x_t, t) + z/std(t)‖² / d  for each example, with λ(t) = std(t)²; d coordinates.
 
     sde: the forward process.  t_min: the smallest time drawn, above 0.
     t_power: times are t = t_min + (T − t_min)·u^t_power with u ~ U(0, 1), stratified over the
     batch. 1 is the paper's t ~ U(t_min, T); 2 spends more of the batch on small noise.
+    likelihood: λ(t) = g(t)² in place of std(t)². With t_power = 1 the loss then bounds, up to a constant
+    and a factor, the negative log-likelihood (Song, Durkan, Murray & Ermon 2021, arXiv:2101.09258, theorem 1).
     Raises ValueError unless 0 < t_min < T and t_power > 0.
     """
 
     sde: GaussianSDE
     t_min: float = 1e-5
     t_power: float = 1.0
+    likelihood: bool = False
 
     def __post_init__(self):
         if not 0 < self.t_min < self.sde.T:
@@ -139,7 +142,11 @@ class DenoisingLoss:
 
     def __call__(self, score: Score, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
         """The loss of each example, shape (batch,), for the given times and noise."""
-        return _weighted(score, self.sde, x0, t, z)
+        loss = _weighted(score, self.sde, x0, t, z)
+        if not self.likelihood:
+            return loss
+        g = self.sde.diffusion(x0, t).reshape(-1)
+        return loss * (g / self.sde.marginal(t)[1].to(g)) ** 2
 
 
 @dataclass(frozen=True)

@@ -339,3 +339,16 @@ def test_the_ladder_loss_trains_a_network_towards_the_exact_score():
     result = train(network, loss, (data,), steps=400, batch_size=512, lr=3e-3, ema=0.98, progress=False, cpu=True)
     after = loss(result.network, data, sigma, z).mean() - exact.mean()
     assert 0 < float(after) < 0.1 * float(before)
+
+
+@pytest.mark.parametrize("sde", [VE(0.01, 8.0), VP(), SubVP()], ids=["VE", "VP", "SubVP"])
+def test_likelihood_weight_is_g_squared(sde, generator):
+    """λ = g² by hand, for a score that is wrong by a known amount: s = −z/std + 1 leaves λ·d/d."""
+    x0 = torch.randn(6, 2, generator=generator, dtype=torch.float64)
+    loss = DenoisingLoss(sde, t_min=0.01, likelihood=True)
+    t, z = loss.draw(x0, generator=generator)
+    std = sde.marginal(t)[1][:, None]
+    found = loss(lambda x, t: -z / std + 1, x0, t, z)
+    torch.testing.assert_close(found, sde.diffusion(x0, t).reshape(-1) ** 2)
+    plain = DenoisingLoss(sde, t_min=0.01)(lambda x, t: -z / std + 1, x0, t, z)
+    torch.testing.assert_close(plain, std[:, 0] ** 2)
