@@ -227,6 +227,23 @@ EXERCISES: dict[str, Exercise] = {
         "the shares move between σ = 8 and σ = 1 and are frozen below 0.7: take steps from σ₁ to σ₄ and give them to the rest.",
         _spends_well,
         "The effort belongs where the modes still talk to each other."),
+    "6.1": Exercise(
+        "variances add up, so g² is the derivative of the variance, not of the standard deviation.",
+        function(lambda t: 2 * t**1.5, torch.linspace(0, 1, 11), torch.tensor([2.0, 3.0])),
+        "Any growing noise level is the clock of some g."),
+    "6.2": Exercise(
+        "solve the step for the new x; for small ΔW it multiplies the old x by e^ΔW. Then take the mean of e^W.",
+        number(math.exp(0.5), relative=5e-3),
+        "The average rule is Stratonovich's. Itô's keeps the mean at 1."),
+    "6.3": Exercise(
+        "scale²/std² is 1/(e^B − 1); solve for B, and B at t = 1 is the mean of the two β.",
+        number(2 * math.log1p(161.9 / 0.02) - 0.1, relative=2e-3),
+        "The bound falls like e^(−B): a little more β goes a long way."),
+    "6.4": Exercise(
+        "two Gaussians of equal covariance: only the difference of their means counts, and its mean square is now the "
+        "variance of the images, summed over the pixels.",
+        number((161.9 - 93.6) / (2 * VE.power(25.0).prior_std ** 2)),
+        "More than half of the bound was the mean, and a prior may have a mean."),
     "11.1": Exercise(
         "std(1)² = (σ² − 1)/(2 ln σ) grows with σ: try values, or halve an interval that contains the answer.",
         number(_power_for(22.46), relative=5e-3),

@@ -29,7 +29,8 @@ from torch import Tensor
 
 from .sdes import GaussianSDE, NoiseLevel, Score, like
 
-__all__ = ["fisher_divergence", "implicit_loss", "sliced_loss", "denoising_loss", "DenoisingLoss", "LadderLoss"]
+__all__ = ["fisher_divergence", "implicit_loss", "sliced_loss", "denoising_loss", "divergence", "slope_along",
+           "DenoisingLoss", "LadderLoss"]
 
 Field = Callable[[Tensor], Tensor]
 """field(x), shaped like x, (batch, …): a score of one density."""
@@ -49,11 +50,8 @@ def implicit_loss(score: Field, x: Tensor) -> Tensor:
     Its mean is the Fisher divergence minus ½ E_p‖∇ log p‖², by integration by parts. The trace costs one
     backward pass for each of the d coordinates.   Hyvärinen 2005 (JMLR 6).
     """
-    with _slopes(x) as (x, slope):
-        s = score(x).flatten(1)
-        trace = sum(slope(s[:, i]).flatten(1)[:, i] for i in range(s.shape[1]))
-        loss = s.square().sum(1) / 2 + trace
-    return loss if torch.is_grad_enabled() else loss.detach()
+    s, trace = divergence(score, x)
+    return s.flatten(1).square().sum(1) / 2 + trace
 
 
 def sliced_loss(score: Field, x: Tensor, u: Tensor, *, variance_reduced: bool = False) -> Tensor:
@@ -66,12 +64,9 @@ def sliced_loss(score: Field, x: Tensor, u: Tensor, *, variance_reduced: bool = 
     """
     if u.shape != x.shape:
         raise ValueError(f"u has shape {tuple(u.shape)}: give one direction for each x, {tuple(x.shape)}")
-    with _slopes(x) as (x, slope):
-        s = score(x)
-        along = (u * s).flatten(1).sum(1)
-        square = s.flatten(1).square().sum(1) if variance_reduced else along**2
-        loss = square / 2 + (u * slope(along)).flatten(1).sum(1)
-    return loss if torch.is_grad_enabled() else loss.detach()
+    s, slope = slope_along(score, x, u)
+    square = s.flatten(1).square().sum(1) if variance_reduced else (u * s).flatten(1).sum(1) ** 2
+    return square / 2 + slope
 
 
 def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
@@ -87,6 +82,27 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
     if z.shape != x0.shape:
         raise ValueError(f"z has shape {tuple(z.shape)}: give one draw for each x0, {tuple(x0.shape)}")
     return (score(x0 + sigma * z) + z / sigma).flatten(1).square().sum(1) / 2
+
+
+def divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(v(x), tr ∇v(x)), the second of shape (batch,), by one backward pass for each coordinate."""
+    with _slopes(x) as (y, slope):
+        v = field(y)
+        flat = v.flatten(1)
+        trace = sum(slope(flat[:, i]).flatten(1)[:, i] for i in range(flat.shape[1]))
+    return (v, trace) if torch.is_grad_enabled() else (v.detach(), trace.detach())
+
+
+def slope_along(field: Field, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """(v(x), uᵀ∇v(x) u), the second of shape (batch,), by one backward pass.
+
+    u: directions shaped like x, or k of them for each x, (k, *x.shape); then k passes and shape (k, batch).
+    """
+    with _slopes(x) as (y, slope):
+        v = field(y)
+        slopes = [(w * slope((w * v).flatten(1).sum(1))).flatten(1).sum(1) for w in u.reshape(-1, *x.shape)]
+        slopes = torch.stack(slopes).reshape(*u.shape[:u.ndim - x.ndim], len(x))
+    return (v, slopes) if torch.is_grad_enabled() else (v.detach(), slopes.detach())
 
 
 @contextmanager

@@ -68,6 +68,25 @@ class GaussianSDE(SDE):
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """(scale, std) of x_t | x_0, each shaped like t.  Raises ValueError when t is outside [0, T]."""
 
+    @abstractmethod
+    def time(self, ratio: Tensor) -> Tensor:
+        """The t at which std/scale = ratio: the inverse of `ratio`, shaped like ratio."""
+
+    def ratio(self, t: Tensor) -> Tensor:
+        """std/scale of x_t | x_0, the noise-to-signal ratio, shaped like t.  It grows with t."""
+        scale, std = self.marginal(t)
+        return std / scale
+
+    def transition(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(r, v) of x_t | x_s ~ N(r·x_s, v·I) for s ≤ t:  r = scale_t/scale_s,  v = std_t² − r² std_s².
+
+        Computed in float64, since v is a small difference when s is near t. For s > t the formulas are
+        those of the way back: r becomes 1/r and v becomes −v/r².
+        """
+        (scale_s, std_s), (scale_t, std_t) = (self.marginal(torch.as_tensor(a).double()) for a in (s, t))
+        r = scale_t / scale_s
+        return r, std_t**2 - r**2 * std_s**2
+
     @property
     def prior_std(self) -> float:
         """Standard deviation of the prior N(0, prior_std²·I) that stands in for p_T."""
@@ -147,6 +166,10 @@ class VE(GaussianSDE):
         t = self._time(t)
         return torch.ones_like(t), self.sigma_min * torch.sqrt(torch.expm1(2 * self._log_ratio / self.T * t))
 
+    def time(self, ratio: Tensor) -> Tensor:
+        """t = T ln(1 + ratio²/σ_min²)/(2 ln(σ_max/σ_min))."""
+        return self.T * torch.log1p((torch.as_tensor(ratio) / self.sigma_min) ** 2) / (2 * self._log_ratio)
+
 
 @dataclass(frozen=True)
 class NoiseLevel(GaussianSDE):
@@ -173,6 +196,10 @@ class NoiseLevel(GaussianSDE):
         """scale = 1,  std = t."""
         t = self._time(t)
         return torch.ones_like(t), t
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """t = ratio."""
+        return torch.as_tensor(ratio)
 
 
 @dataclass(frozen=True)
@@ -214,6 +241,14 @@ class VP(GaussianSDE):
         B = self.integral(t)
         return torch.exp(-B / 2), torch.sqrt(-torch.expm1(-B))
 
+    def time(self, ratio: Tensor) -> Tensor:
+        """The t with B(t) = ln(1 + ratio²)."""
+        return self._when(torch.log1p(torch.as_tensor(ratio) ** 2))
+
+    def _when(self, B: Tensor) -> Tensor:
+        """The t ≥ 0 that solves β_min t + ½ (β_max − β_min) t²/T = B."""
+        return 2 * B / (self.beta_min + (self.beta_min**2 + 2 * (self.beta_max - self.beta_min) / self.T * B).sqrt())
+
 
 @dataclass(frozen=True)
 class SubVP(VP):
@@ -231,6 +266,10 @@ class SubVP(VP):
         """scale = e^(−B/2),  std = 1 − e^(−B)."""
         B = self.integral(t)
         return torch.exp(-B / 2), -torch.expm1(-B)
+
+    def time(self, ratio: Tensor) -> Tensor:
+        """The t with B(t) = 2 arsinh(ratio/2)."""
+        return self._when(2 * torch.asinh(torch.as_tensor(ratio) / 2))
 
 
 @dataclass(frozen=True)
@@ -347,11 +386,14 @@ class Reverse(SDE):
         if not (math.isfinite(self.eta) and self.eta >= 0):
             raise ValueError(f"eta = {self.eta!r}: give 0 (probability flow), 1 (reverse SDE), or any number >= 0")
 
+    def checked_score(self, x: Tensor, t: Tensor) -> Tensor:
+        """score(x, t), or a ValueError that says what is wrong with it and when."""
+        return _sound(self.score(x, t), x, t)
+
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f(x, t) − ½(1 + η²) g(t)² score(x, t)."""
-        s = _sound(self.score(x, t), x, t)
         g = self.forward.diffusion(x, t)
-        return self.forward.drift(x, t) - (1 + self.eta**2) / 2 * g**2 * s
+        return self.forward.drift(x, t) - (1 + self.eta**2) / 2 * g**2 * self.checked_score(x, t)
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
         """η g(t)."""
