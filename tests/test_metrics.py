@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from sdelib import metrics, weights
 from sdelib.data import fashion_mnist
 from sdelib.metrics import (ClassificationLoss, GarmentClassifier, Moments, accuracy, features, frechet_distance, moments,
-                            split_floor)
+                            sliced_wasserstein, split_floor)
 from test_data import REAL
 
 
@@ -211,3 +211,31 @@ def test_the_bundled_moments_are_near_those_of_the_test_images(real):
     train = Moments(there["mean"].double(), there["covariance"].double(), int(there["n"]))
     floor, _ = split_floor(real[2], 5000, draws=4, generator=torch.Generator().manual_seed(14))
     assert frechet_distance(moments(real[2]), train) < 10 * floor
+
+
+def test_sliced_wasserstein_of_a_shift_and_a_stretch():
+    """On the line and along each direction W₂ of a shift by m is |uᵀm|, whose mean square is ‖m‖²/d; of x and cx it is |c − 1| rms(uᵀx)."""
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 2, generator=g, dtype=torch.float64)
+    m = torch.tensor([3.0, -4.0], dtype=torch.float64)
+    assert sliced_wasserstein(x, x + m) == pytest.approx(5 / math.sqrt(2), rel=1e-9)
+    assert sliced_wasserstein(x, 3 * x) == pytest.approx(2 * float(x.square().sum(1).mean().sqrt()) / math.sqrt(2), rel=1e-9)
+    assert sliced_wasserstein(x[:, :1], x[:, :1] + 2) == pytest.approx(2)
+    assert sliced_wasserstein(x, x[torch.randperm(500, generator=g)]) == 0.0
+    images = torch.randn(50, 1, 4, 4, generator=g, dtype=torch.float64)
+    found = sliced_wasserstein(images, images + 1, 5000, generator=g)
+    assert found == pytest.approx(1.0, rel=5 * math.sqrt(2 / 5000))     # ‖m‖² = d
+
+
+def test_sliced_wasserstein_of_two_samples_of_one_law_falls_like_root_n():
+    g = torch.Generator().manual_seed(1)
+    mean = [sum(sliced_wasserstein(*torch.randn(2, n, 2, generator=g, dtype=torch.float64)) for _ in range(40)) / 40 for n in (100, 1600)]
+    assert 3 < mean[0] / mean[1] < 5
+
+
+def test_sliced_wasserstein_refuses():
+    x = torch.zeros(5, 3)
+    with pytest.raises(ValueError, match="x has shape"):
+        sliced_wasserstein(x, x[:4])
+    with pytest.raises(ValueError, match="generator is missing"):
+        sliced_wasserstein(x, x)

@@ -209,3 +209,30 @@ def test_a_bad_score_is_named_with_its_time():
         Reverse(VE(), lambda x, t: x / 0).drift(x, torch.tensor(0.5))
     with pytest.raises(ValueError, match=r"score.*shape \(3,\).*\(3, 2\)"):
         Reverse(VE(), lambda x, t: x.sum(1)).drift(x, torch.tensor(0.5))
+
+
+GAUSSIAN = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(50.0), VP(0.5, 3.0, T=2.0)]
+
+
+@pytest.mark.parametrize("sde", GAUSSIAN)
+def test_time_is_the_inverse_of_ratio(sde):
+    t = sde.T * torch.tensor([1e-4, 0.01, 0.3, 0.77, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(sde.time(sde.ratio(t)), t, rtol=1e-9, atol=0)
+    assert bool((sde.ratio(t).diff() > 0).all())
+
+
+@pytest.mark.parametrize("sde", GAUSSIAN)
+def test_transition_composes_and_is_the_marginal_from_0(sde):
+    """Chapman–Kolmogorov: r₁₃ = r₁₂ r₂₃ and v₁₃ = r₂₃² v₁₂ + v₂₃; from s = 0 it is (scale, std²)."""
+    a, b, c = (sde.T * torch.tensor(u, dtype=torch.float64) for u in (0.2, 0.5, 0.9))
+    (r1, v1), (r2, v2), (r, v) = sde.transition(a, b), sde.transition(b, c), sde.transition(a, c)
+    torch.testing.assert_close(r, r1 * r2)
+    torch.testing.assert_close(v, r2**2 * v1 + v2)
+    scale, std = sde.marginal(c)
+    torch.testing.assert_close(torch.stack(sde.transition(torch.tensor(0.0), c)), torch.stack([scale, std**2]))
+    back_r, back_v = sde.transition(b, a)
+    torch.testing.assert_close(torch.stack([back_r, back_v]), torch.stack([1 / r1, -v1 / r1**2]))
+    # and to first order in t it is g² dt
+    h = 1e-5 * sde.T
+    g = sde.diffusion(torch.zeros(1, dtype=torch.float64), a)
+    torch.testing.assert_close(sde.transition(a, a + h)[1] / h, (g**2).reshape(()), rtol=1e-3, atol=0)

@@ -2,15 +2,16 @@
 
 import math
 import types
+from dataclasses import dataclass
 
 import pytest
 import torch
 
-from sdelib.brownian import BrownianPath, WhiteNoise
+from sdelib.brownian import BrownianPath, Still, WhiteNoise
 from sdelib.densities import garden
-from sdelib.sdes import SDE, VE, VP, GeometricBrownian, OrnsteinUhlenbeck, Reverse, SubVP
-from sdelib.solvers import (Counted, denoise, euler_maruyama, heun, integrate, platen, solve, trajectory,
-                            uniform_times)
+from sdelib.sdes import SDE, VE, VP, GeometricBrownian, NoiseLevel, OrnsteinUhlenbeck, Reverse, SubVP
+from sdelib.solvers import (Counted, adaptive, denoise, euler_maruyama, geometric_times, heun, heun_ito, integrate,
+                            karras_times, milstein, platen, solve, sra, trajectory, uniform_times)
 
 FORWARD = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP()]
 NAMES = ["VE", "VE.power", "VP", "SubVP"]
@@ -318,3 +319,221 @@ def test_a_state_that_overflows_is_named_with_its_step():
 
     with pytest.raises(ValueError, match=r"x is not finite after the step from t = .* to "):
         solve(Explosive(), torch.tensor([100.0]), uniform_times(0.0, 1.0, 50), noise=lambda t, t_next: torch.zeros(1))
+
+
+# ---- Milstein, Heun towards Itô, SRA
+
+@pytest.mark.parametrize("dt", [0.25, -0.25])
+def test_one_milstein_step_by_hand(dt):
+    """x = 2, g = x², ½ g ∂g/∂x = x³ = 8: euler + 8 (dw² − |dt|), in either direction of time."""
+    x, t, h, dw = (torch.tensor(v, dtype=torch.float64) for v in (2.0, 1.0, dt, 0.3))
+    euler = 2 - 2 * dt + 4 * 0.3
+    assert float(milstein(Curved(), x, t, h, dw)) == pytest.approx(euler + 8 * (0.09 - 0.25), rel=1e-14)
+    # heun_ito is heun with the drift −x ∓ x³ (− for dt > 0)
+    drift = lambda y: -y - math.copysign(1, dt) * y**3
+    ahead = 2 + drift(2) * dt + 4 * 0.3
+    by_hand = 2 + (drift(2) + drift(ahead)) / 2 * dt + (4 + ahead**2) / 2 * 0.3
+    assert float(heun_ito(Curved(), x, t, h, dw)) == pytest.approx(by_hand, rel=1e-14)
+
+
+@pytest.mark.parametrize("step", [milstein, heun_ito])
+def test_strong_order_1_towards_ito(paths, step):
+    sde = GeometricBrownian(mu=0.5, sigma=1.0)
+    exact = sde.path(paths[0], paths[1][-1], paths[2].at(paths[1][-1]))
+    h, error = strong_errors(paths, sde, exact, step)
+    assert slope(h, error) == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("step", [milstein, platen, heun_ito])
+def test_backward_steps_solve_the_reversed_equation(paths, step):
+    """With dt < 0, dx = f dt + g dw is Itô's equation with drift −f in the clock u = 1 − t."""
+    x0, times, w = paths
+    sde, reversed_ = GeometricBrownian(mu=-0.5, sigma=1.0), GeometricBrownian(mu=0.5, sigma=1.0)
+    noise = lambda t, t_next: w(1 - t, 1 - t_next)
+    back = solve(sde, x0, times.flip(0), step, noise=noise)
+    torch.testing.assert_close(back, solve(reversed_, x0, times, step, noise=w), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("step", [milstein, platen, heun, heun_ito])
+def test_general_steps_agree_with_the_simple_ones_where_noise_is_additive(step):
+    """The slope of g is 0 there, so milstein and platen are euler_maruyama and heun_ito is heun, to the last bit."""
+    sde, x = VP(), torch.randn(50, 2, generator=torch.Generator().manual_seed(1))
+    times = uniform_times(0.1, 0.9, 7)
+    w = BrownianPath(times, x, generator=torch.Generator().manual_seed(2))
+    plain = heun if step in (heun, heun_ito) else euler_maruyama
+    assert torch.equal(solve(sde, x, times, step, noise=w), solve(sde, x, times, plain, noise=w))
+
+
+@dataclass(frozen=True)
+class Swing(SDE):
+    """dx = sin 2x dt + g(t) dw with g = 0.6 (1 + t/2): a nonlinear drift, and noise that is additive but not constant."""
+
+    def drift(self, x, t):
+        return torch.sin(2 * x)
+
+    def diffusion(self, x, t):
+        return 0.6 * (1 + t / 2)
+
+
+@pytest.fixture(scope="module", params=[1.0, -1.0], ids=["forward", "backward"])
+def additive(request):
+    """Paths of `Swing` on [0, 1] or back, and x on them from 4,096 steps of sra."""
+    n, steps = 1000, 4096
+    times = uniform_times(0.0, 1.0, steps) if request.param > 0 else uniform_times(1.0, 0.0, steps)
+    x0 = torch.linspace(-1.5, 1.5, n, dtype=torch.float64)
+    w = BrownianPath(times, x0, generator=torch.Generator().manual_seed(21))
+    return x0, times, w, solve(Swing(), x0, times, sra, noise=w)
+
+
+@pytest.mark.parametrize("step, order", [(euler_maruyama, 1.0), (heun, 1.0), (sra, 1.5)])
+def test_strong_orders_for_additive_noise(additive, step, order):
+    """The reference's own error is 16^-1.5 = 1.6% of the finest error of sra: 0.01 of slope."""
+    x0, times, w, exact = additive
+    strides = (16, 32, 64, 128)
+    error = torch.stack([(solve(Swing(), x0, times[::k], step, noise=w) - exact).square().mean().sqrt() for k in strides])
+    assert slope(torch.tensor(strides, dtype=torch.float64), error) == pytest.approx(order, abs=0.15)
+
+
+def test_sra_shows_order_2_on_a_linear_drift(paths):
+    """Where the drift is linear the missing integrals drop out: that is why the test above uses sin 2x."""
+    x0, times, w = paths
+    sde = OrnsteinUhlenbeck(theta=2.0, mu=1.0, sigma=1.0)
+    exact = solve(sde, x0, times, sra, noise=w)
+    h, error = strong_errors(paths, sde, exact, sra, strides=(8, 16, 32, 64))
+    assert slope(h, error) == pytest.approx(2.0, abs=0.15)
+
+
+def weak_errors(sde, step, exact, x0, times, w, strides, phi):
+    """(E φ(x_N) − E φ(exact), its standard error) on coupled paths: most of the luck cancels in the difference."""
+    d = [phi(solve(sde, x0, times[::k], step, noise=w)) - phi(exact) for k in strides]
+    return torch.stack([e.mean() for e in d]), torch.stack([e.std() / math.sqrt(len(e)) for e in d])
+
+
+def test_weak_order_of_heun_is_1_towards_stratonovich():
+    """dx = ½x dt + x∘dw, φ = x: E x(1) = e^{½ + ½}. Heun's mean after one step is 1 + h + …, the exact e^h."""
+    n, steps = 200_000, 32
+    times, x0 = uniform_times(0.0, 1.0, steps), torch.ones(n, dtype=torch.float64)
+    w = BrownianPath(times, x0, generator=torch.Generator().manual_seed(31))
+    exact = torch.exp(0.5 + w.at(times[-1]))
+    strides = (1, 2, 4, 8)
+    error, se = weak_errors(GeometricBrownian(mu=0.5, sigma=1.0), heun, exact, x0, times, w, strides, lambda x: x)
+    assert bool((error.abs() > 10 * se).all())                 # so luck moves the slope by less than 0.05
+    assert slope(torch.tensor(strides, dtype=torch.float64), error.abs()) == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize("step, order", [(euler_maruyama, 1.0), (heun, 2.0), (sra, 2.0)])
+def test_weak_order_for_additive_noise(step, order):
+    """φ = sin 2x on `Swing`, against 64 steps of sra on the same 200,000 paths, which refine themselves."""
+    n = 200_000
+    x0, fine = torch.full((n,), 0.3, dtype=torch.float64), uniform_times(0.0, 1.0, 64)
+    w = BrownianPath(fine[::16], x0, generator=torch.Generator().manual_seed(41))
+    exact = solve(Swing(), x0, fine, sra, noise=w)
+    strides = torch.tensor([4, 8, 16])
+    error, se = weak_errors(Swing(), step, exact, x0, fine, w, strides.tolist(), lambda x: torch.sin(2 * x))
+    assert bool((error.abs() > 6 * se).all())                  # luck moves the slope by less than 0.1
+    assert slope(strides.double(), error.abs()) == pytest.approx(order, abs=0.15)
+
+
+def test_sra_needs_a_noise_with_area():
+    x = torch.zeros(3)
+    with pytest.raises(ValueError, match="noise = .* has no area"):
+        solve(VE(), x, uniform_times(0.0, 1.0, 4), sra, noise=lambda t, t_next: torch.zeros(3))
+    solve(VE(), x, uniform_times(0.0, 1.0, 4), sra, noise=WhiteNoise(x, generator=torch.Generator().manual_seed(0)))
+
+
+# ---- grids
+
+@pytest.mark.parametrize("sde", [*FORWARD, NoiseLevel(50.0)], ids=[*NAMES, "NoiseLevel"])
+@pytest.mark.parametrize("back", [True, False])
+def test_grids_space_the_noise_as_they_say(sde, back):
+    ends = (sde.T, 1e-3 * sde.T) if back else (1e-3 * sde.T, sde.T)
+    geometric, karras = geometric_times(sde, *ends, 20), karras_times(sde, *ends, 20)
+    for times, into in ((geometric, torch.log), (karras, lambda a: a ** (1 / 7)), (karras_times(sde, *ends, 20, rho=1), lambda a: a)):
+        assert times.dtype == torch.float64 and (float(times[0]), float(times[-1])) == ends and len(times) == 21
+        gaps = into(sde.ratio(times)).diff()
+        torch.testing.assert_close(gaps, gaps.mean().expand(20), rtol=1e-6, atol=0)
+        assert bool((times.diff() < 0).all()) is back
+    torch.testing.assert_close(karras_times(sde, *ends, 20, rho=1e5), geometric, rtol=1e-3, atol=1e-6)
+
+
+def test_bad_grids_of_noise_raise():
+    for grid in (geometric_times, karras_times):
+        for start, stop, name in ((1.0, 0.0, "stop = 0.0"), (1.0, -0.1, "stop = -0.1"), (1.2, 0.1, "start = 1.2"), (math.nan, 0.1, "start = nan")):
+            with pytest.raises(ValueError, match=name):
+                grid(VP(), start, stop, 10)
+        with pytest.raises(ValueError, match="steps = 0"):
+            grid(VP(), 1.0, 0.1, 0)
+        with pytest.raises(ValueError, match="start = stop"):
+            grid(VP(), 0.5, 0.5, 4)
+    with pytest.raises(ValueError, match="rho = 0"):
+        karras_times(VP(), 1.0, 0.1, 10, rho=0)
+
+
+# ---- the adaptive method
+
+def run_adaptive(sde, x, start, stop, **options):
+    states = list(adaptive(sde, x, start, stop, **options))
+    return torch.stack([t for t, _ in states]), states[-1][1]
+
+
+def test_adaptive_follows_the_path_as_closely_as_it_is_told():
+    """Against 4,096 steps of sra on the same path; a tenth of the tolerance gives about a tenth of the error."""
+    x = torch.linspace(-1.5, 1.5, 200, dtype=torch.float64)
+    ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
+    errors, counts = [], []
+    for tol in (1e-2, 1e-3, 1e-4):
+        w = BrownianPath(ends, x, generator=torch.Generator().manual_seed(5))
+        times, found = run_adaptive(Swing(), x, 0.0, 1.0, noise=w, rtol=tol, atol=tol)
+        assert float(times[-1]) == 1.0 and bool((times.diff() > 0).all())
+        fine = torch.cat([uniform_times(0.0, 1.0, 2048), times]).unique()
+        exact = solve(Swing(), x, fine, sra, noise=w)
+        errors.append(float((found - exact).square().mean().sqrt()))
+        counts.append(len(times))
+    assert errors[0] < 5e-2 and errors[2] < errors[1] / 2 < errors[0] / 4
+    assert counts[0] < counts[1] < counts[2]
+
+
+def test_adaptive_makes_its_steps_where_they_are_needed():
+    """On the reverse VE the noise level falls a thousandfold: late steps are far shorter than early ones."""
+    mixture, sde = garden(torch.float64), VE(0.01, 8.0)
+    x = mixture.diffused(sde, 1.0).sample(1000, generator=torch.Generator().manual_seed(6))
+    score = Counted(mixture.score_of(sde))
+    w = BrownianPath(torch.tensor([1.0, 1e-3], dtype=torch.float64), x, generator=torch.Generator().manual_seed(7))
+    times, found = run_adaptive(Reverse(sde, score), x, 1.0, 1e-3, noise=w)
+    assert len(times) < score.calls <= 2.5 * len(times) + 30
+    share = mixture.responsibilities(found)
+    assert bool(((share.mean(0) - mixture.weights).abs() < 5 * share.std(0) / math.sqrt(1000) + 0.01).all())
+    gaps = times.diff().abs()
+    assert float(gaps.max() / gaps.min()) > 3
+
+
+def test_adaptive_tries_a_refused_step_again_on_the_same_path():
+    """Every increment it asks for is one of the same W: the parts of the accepted grid add up to W(T) − W(0)."""
+    x = torch.linspace(-1.5, 1.5, 20, dtype=torch.float64)
+    w = BrownianPath(torch.tensor([0.0, 1.0], dtype=torch.float64), x, generator=torch.Generator().manual_seed(5))
+    whole = w.at(1.0)
+    times, _ = run_adaptive(Swing(), x, 0.0, 1.0, noise=w, rtol=1e-3, atol=1e-3, first=1.0)
+    assert len(w.times) > len(times) + 1                       # some tries were refused
+    parts = sum(w(a, b) for a, b in zip(torch.cat([torch.zeros(1).double(), times[:-1]]), times))
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=1e-12)
+
+
+def test_adaptive_refuses_bad_arguments():
+    x = torch.zeros(3)
+    still = Still(x)
+    for name in ("rtol", "atol", "first"):
+        for value in (0.0, -1.0, math.nan):
+            with pytest.raises(ValueError, match=name):
+                adaptive(VE(), x, 0.0, 1.0, noise=still, **{name: value})
+    with pytest.raises(ValueError, match="start = stop"):
+        adaptive(VE(), x, 0.5, 0.5, noise=still)
+    with pytest.raises(ValueError, match="ascends"):
+        adaptive(Reverse(VE(), lambda x, t: -x), x, 0.1, 0.5, noise=still)
+
+    class Steep(Logistic):
+        def drift(self, x, t):
+            return 1 / (t - 0.5) ** 3 * torch.ones_like(x)
+
+    with pytest.raises(ValueError, match="at t = 0.4.* a step below 1e-05 would be needed: raise rtol"):
+        for _ in adaptive(Steep(), x.double(), 0.0, 1.0, noise=Still(x.double()), rtol=1e-6, atol=1e-6):
+            pass
