@@ -18,7 +18,7 @@ import torch
 from .densities import two_modes
 from .langevin import ladder, langevin
 from .score_matching import implicit_loss
-from .sdes import VE, GeometricBrownian
+from .sdes import VE, VP, GeometricBrownian
 from .solvers import platen
 
 __all__ = ["check", "EXERCISES", "Exercise"]
@@ -139,6 +139,16 @@ def _spends_well(answer: object) -> str:
     return "" if share > 0.76 else f"with these steps the share of the heavy mode is {share:.3f}"
 
 
+def _forward_drift(answer: object) -> str:
+    if not callable(answer):
+        return "give a function of (f, g, s, eta)"
+    f, g, s = torch.tensor([0.5, -1.0]), torch.tensor([1.5, 0.7]), torch.tensor([-2.0, 3.0])
+    for eta in (0.0, 0.5, 1.0, 2.0):
+        if not torch.allclose(torch.as_tensor(answer(f, g, s, eta)), f - (1 - eta**2) / 2 * g**2 * s, atol=1e-5):
+            return f"it is not the drift for η = {eta:g}"
+    return ""
+
+
 EXERCISES: dict[str, Exercise] = {
     "1.1": Exercise(
         "take the logarithm of the density first, then differentiate; the constant in front is gone after that.",
@@ -244,6 +254,22 @@ EXERCISES: dict[str, Exercise] = {
         "variance of the images, summed over the pixels.",
         number((161.9 - 93.6) / (2 * VE.power(25.0).prior_std ** 2)),
         "More than half of the bound was the mean, and a prior may have a mean."),
+    "7.1": Exercise(
+        "for this data v_t = 1 and the score is -x at every time: put it into the drift and see what is left.",
+        number(1 + float(VP().integral(torch.tensor(1.0, dtype=torch.float64)))),
+        "Half a score undoes the spreading, and the other half pays for the noise: with the noise you need both."),
+    "7.2": Exercise(
+        "mass flows with the velocity b − ½η²g²s; it has to be f − ½g²s.",
+        _forward_drift,
+        "For η = 0 it is the probability flow, the same equation in both directions."),
+    "7.3": Exercise(
+        "v_t = 1 at every time, so ρ is the scale at T, e^(−B/2) with B = 10.05; solve ρ^(η²) = ½ for η.",
+        number(math.sqrt(2 * math.log(2) / 10.05), relative=5e-3),
+        "The memory falls like the exponential of η²: a little noise forgets much."),
+    "7.4": Exercise(
+        "the means of a step differ by the whole drift's error, ½(1 + η²)g²(s_θ − s)|dt|, and its variance is η²g²|dt|.",
+        function(lambda eta: (1 + eta**2) ** 2 / (4 * eta**2), torch.tensor([0.25, 0.5, 1.0, 2.0, 3.0])),
+        "Less noise makes the same error of the score easier to see, and more noise needs more of the score."),
     "11.1": Exercise(
         "std(1)² = (σ² − 1)/(2 ln σ) grows with σ: try values, or halve an interval that contains the answer.",
         number(_power_for(22.46), relative=5e-3),
