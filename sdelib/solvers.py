@@ -88,14 +88,16 @@ def heun_ito(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
 
 
 def sra(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, area: Tensor) -> Tensor:
-    """H = x + ¾ f(x, t) dt + 3/2 g(t+dt) J;  x + [⅓ f(x, t) + ⅔ f(H, t+¾dt)] dt + g(t+dt) dw + [g(t) − g(t+dt)] J,
+    """H = x + ¾ f(x, t) dt + 3/2 g(t+¼dt) J;  x + [⅓ f(x, t) + ⅔ f(H, t+¾dt)] dt + g(t+dt) dw + [g(t) − g(t+dt)] J,
 
     with J = area/dt, the mean of W − W(t) over the step. For noise g(t) that does not depend on x.
-    Strong order 3/2, and weak order 2; two evaluations of f.   Rößler 2010 (SIAM J. Numer. Anal. 48), SRA1.
+    Strong order 3/2, and weak order 2; two evaluations of f.   Rößler 2010 (SIAM J. Numer. Anal. 48), SRA1, except
+    that his H has g(t+dt). H stands for ∫∫ g dW ds = ∫ g(s) (t+dt−s) dW(s). One value of g does that best at the mean
+    of s under the weight (t+dt−s)², which is t + ¼dt. The order is the same; on steep g a coarse grid gains.
     """
     J = area / dt
     f, g, g_next = sde.drift(x, t), sde.diffusion(x, t), sde.diffusion(x, t + dt)
-    H = x + 0.75 * f * dt + 1.5 * g_next * J
+    H = x + 0.75 * f * dt + 1.5 * sde.diffusion(x, t + 0.25 * dt) * J
     return x + (f + 2 * sde.drift(H, t + 0.75 * dt)) / 3 * dt + g_next * dw + (g - g_next) * J
 
 

@@ -394,6 +394,23 @@ def test_strong_orders_for_additive_noise(additive, step, order):
     assert slope(torch.tensor(strides, dtype=torch.float64), error) == pytest.approx(order, abs=0.15)
 
 
+@pytest.mark.parametrize("dt", [0.4, -0.4])
+def test_one_sra_step_by_hand(dt):
+    sde = Swing()
+    x, t, h, dw, area = (torch.tensor(v, dtype=torch.float64) for v in (0.7, 0.5, dt, 0.3, 0.05))
+    J, g = 0.05 / dt, lambda s: 0.6 * (1 + s / 2)
+    H = 0.7 + 0.75 * math.sin(1.4) * dt + 1.5 * g(0.5 + dt / 4) * J
+    by_hand = 0.7 + (math.sin(1.4) + 2 * math.sin(2 * H)) / 3 * dt + g(0.5 + dt) * 0.3 + (g(0.5) - g(0.5 + dt)) * J
+    assert float(sra(sde, x, t, h, dw, area)) == pytest.approx(by_hand, rel=1e-14)
+
+
+def test_g_at_a_quarter_stands_best_for_the_double_integral():
+    """E(∫ (g(s) − c)(h − s) dW)² over a step of length h = 1 with g = s is ∫ (s − c)²(1 − s)² ds: least at c = ¼."""
+    s = (torch.arange(10_000, dtype=torch.float64) + 0.5) / 10_000
+    cost = lambda c: float(((s - c) ** 2 * (1 - s) ** 2).mean())
+    assert min((cost(c / 100), c) for c in range(101))[1] == 25
+
+
 def test_sra_shows_order_2_on_a_linear_drift(paths):
     """Where the drift is linear the missing integrals drop out: that is why the test above uses sin 2x."""
     x0, times, w = paths
