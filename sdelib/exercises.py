@@ -149,6 +149,14 @@ def _forward_drift(answer: object) -> str:
     return ""
 
 
+def _three_costs(answer: object) -> str:
+    found = [float(a) for a in answer]
+    if len(found) != 3:
+        return f"{len(found)} numbers are given, not three"
+    wrong = [f"{a:g}" for a, b in zip(found, (100, 10, 10 ** (2 / 3))) if not math.isclose(a, b, rel_tol=2e-2)]
+    return f"{' and '.join(wrong)} is not right" if wrong else ""
+
+
 EXERCISES: dict[str, Exercise] = {
     "1.1": Exercise(
         "take the logarithm of the density first, then differentiate; the constant in front is gone after that.",
@@ -270,6 +278,56 @@ EXERCISES: dict[str, Exercise] = {
         "the means of a step differ by the whole drift's error, ½(1 + η²)g²(s_θ − s)|dt|, and its variance is η²g²|dt|.",
         function(lambda eta: (1 + eta**2) ** 2 / (4 * eta**2), torch.tensor([0.25, 0.5, 1.0, 2.0, 3.0])),
         "Less noise makes the same error of the score easier to see, and more noise needs more of the score."),
+    "8.1": Exercise(
+        "an error N^(−a) falls to a tenth where N^a has grown tenfold; the strong orders are 1/2, 1 and 3/2.",
+        _three_costs,
+        "On the reverse equation Euler–Maruyama belongs to the second kind, and only the area leads to the third."),
+    "8.2": Exercise(
+        "a step multiplies x by 1 + μΔt + σΔW; take the mean of its square, and raise it to the power N.",
+        function(lambda N: ((1 + 0.75 / N) ** 2 + 1 / N) ** N, torch.tensor([1.0, 2.0, 4.0, 32.0, 1000.0], dtype=torch.float64)),
+        "It tends to e^2.5 with order 1, like every smooth average of Euler–Maruyama."),
+    "8.3": Exercise(
+        "Heun's limit is Stratonovich's solution; take ½ g ∂g/∂x off the drift, with g = 0.8 x.",
+        lambda answer: "" if abs(float(answer) + 0.02) < 1e-4 else f"{float(answer):g} is not the rate",
+        "That is what heun_ito does at every step, with the derivative by automatic differentiation."),
+    "8.4": Exercise(
+        "for two Gaussian numbers the variance given the other one is Var A − Cov²/Var ΔW; take its root.",
+        function(lambda h: (h**3 / 12) ** 0.5, torch.tensor([0.01, 0.1, 0.5, 1.0, 2.0])),
+        "Half of the area's spread stays unknown, and that half bars order 3/2 to every method without the area."),
+    "9.1": Exercise(
+        "the step is ε = 2 snr² P²/V for particles of variance V; put V = R·P and find the R that stays.",
+        number(math.sqrt(0.05), relative=5e-3),
+        "More corrections do not bring it closer: only a smaller snr does."),
+    "9.2": Exercise(
+        "ε is 2 snr² over the mean square of a coordinate of the score, over all 784; then a wide direction, of variance 1, "
+        "is multiplied by 1 − ε.",
+        number(math.log(2) * (50 + 734e4) / 784 / (2 * 0.16**2), relative=5e-3),
+        "One step size for all directions: the wide ones wait for the narrow ones."),
+    "9.3": Exercise(
+        "for r = 1 it is the variance of x_t' given x_t for two Gaussians: v times their ratio, with v = 2² − 1².",
+        function(lambda v0: 3 * (v0 + 1) / (v0 + 4), torch.tensor([0.0, 0.1, 1.0, 5.0, 1000.0])),
+        "Between the two extremes lies every Gaussian; the predictors take the ends."),
+    "9.4": Exercise(
+        "put ε = ½v = 2 snr² P, where P = std(t)² and v = P − P', and P'/P is the same in every step.",
+        number(math.sqrt(1 - (0.01 / 50) ** (2 / 1000)) / 2, relative=5e-3),
+        "The reverse SDE corrects itself, gently: more steps, smaller corrections."),
+    "10.1": Exercise(
+        "the flow keeps (x − m_t)/√v_t; for this process scale = 1, so the mean stays and v_T = v_0 + std(T)².",
+        function(lambda x: 1 + math.sqrt((0.25 + VE.power(25.0).prior_std ** 2) / 0.25) * (x - 1), torch.linspace(-1, 3, 9)),
+        "One Gaussian's code is its position in units of its standard deviation."),
+    "10.2": Exercise(
+        "bits/dim = −log p/(d ln 2) − log₂ width, where the width is that of a grey level in the model's own units.",
+        number(7 - 5600 / (3072 * math.log(2)), relative=2e-3),
+        "The same model in other units has another log-density and the same bits."),
+    "10.3": Exercise(
+        "the diagonal has e_i² = 1 and no noise; for i < j the product e_i e_j stands before J_ij + J_ji.",
+        function(lambda J: ((J + J.T) ** 2).sum() / 2 - 2 * (J.diagonal() ** 2).sum(), torch.tensor([[1.0, 2.0], [0.0, 3.0]]),
+                 torch.tensor([[2.0, 1.0, 0.5], [-1.0, 1.0, 3.0], [0.0, 1.0, -1.0]])),
+        "Choose a basis in which the matrix is nearly diagonal, and one probe will do."),
+    "10.4": Exercise(
+        "it is the divergence KL(N(0, λ) ‖ N(0, λ + s²)); write it with r = s²/λ.",
+        function(lambda r: (torch.log1p(r) - r / (1 + r)) / 2, torch.tensor([0.01, 0.1, 1.0, 10.0, 1000.0])),
+        "A stop costs only in directions that are narrower than the noise left, and there it costs much."),
     "11.1": Exercise(
         "std(1)² = (σ² − 1)/(2 ln σ) grows with σ: try values, or halve an interval that contains the answer.",
         number(_power_for(22.46), relative=5e-3),

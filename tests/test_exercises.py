@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sdelib.exercises import EXERCISES, check
+from sdelib.sdes import VE
 
 
 def platen(sde, x, t, dt, dw, root=lambda dt: dt.abs().sqrt(), half=0.5):
@@ -53,6 +54,19 @@ RIGHT = {
     "7.2": [lambda f, g, s, eta: f - (1 - eta**2) / 2 * g**2 * s, lambda f, g, s, eta: f - g**2 * s / 2 + eta**2 * g**2 * s / 2],
     "7.3": [0.3714, math.sqrt(math.log(2) / 5.025)],
     "7.4": [lambda eta: (1 + eta**2) ** 2 / (4 * eta**2), lambda eta: ((eta + 1 / eta) / 2) ** 2],
+    "8.1": [(100, 10, 10 ** (2 / 3)), [100, 10, 4.64]],
+    "8.2": [lambda N: ((1 + 0.75 / N) ** 2 + 1 / N) ** N, lambda N: (1 + 2.5 / N + 0.5625 / N**2) ** N],
+    "8.3": [-0.02, 0.3 - 0.8**2 / 2],
+    "8.4": [lambda h: (h**3 / 12) ** 0.5, lambda h: h**1.5 / 12**0.5],
+    "9.1": [math.sqrt(0.05), 0.2236, torch.tensor(0.2236)],
+    "9.2": [126740, 126745.0, math.log(2) / 5.469e-6],
+    "9.3": [lambda v0: 3 * (v0 + 1) / (v0 + 4), lambda v0: 3 - 9 / (v0 + 4)],
+    "9.4": [0.065, math.sqrt(0.0168894) / 2],
+    "10.1": [lambda x: 1 + (1 + VE.power(25.0).prior_std**2 / 0.25) ** 0.5 * (x - 1)],
+    "10.2": [4.3701, 7 - 5600 / (3072 * math.log(2))],
+    "10.3": [lambda J: sum((J[i, j] + J[j, i]) ** 2 for i in range(len(J)) for j in range(i)),
+             lambda J: ((J + J.T).square().sum() - (J + J.T).diagonal().square().sum()) / 2],
+    "10.4": [lambda r: (torch.log1p(r) - r / (1 + r)) / 2, lambda r: 0.5 * torch.log(1 + r) + 0.5 / (1 + r) - 0.5],
     "11.1": [64.9, 64.891],
     "11.2": [platen],
     "11.3": [8.08, 255 * 0.0316734],
@@ -89,6 +103,22 @@ WRONG = {
             lambda f, g, s, eta: f - (1 - eta) / 2 * g**2 * s, lambda f, g, s, eta: f - (1 - eta**2) / 2 * g * s, 0.5],
     "7.3": [0.138, 0.263, 0.5, 0.525, 1.0],
     "7.4": [lambda eta: (1 + eta**2) / 2, lambda eta: ((1 + eta**2) / 2) ** 2, lambda eta: (1 + eta**2) / (2 * eta), lambda eta: 1 / eta**2, 1.5625],
+    "8.1": [(10, 10, 10), (100, 10, 1000), (3.16, 10, 31.6), (20, 10, 6.7), (100, 10), 100],     # the orders for their inverses; …
+    "8.2": [lambda N: (1 + 0.75 / N) ** (2 * N), lambda N: (1 + 0.75 / N) ** N, lambda N: ((1 + 0.75 / N) ** 2 + 1 / N**2) ** N,
+            lambda N: (1 + 2.5 / N) ** N, lambda N: math.exp(2.5) + 0 * N, 12.18],     # no noise; the first moment; Δt² for Δt; …
+    "8.3": [0.62, 0.3, -0.34, -0.1, -0.2],     # the wrong sign; no change; the half forgotten; σ for σ²; a slip of the point
+    "8.4": [lambda h: h**3 / 12, lambda h: (h**3 / 3) ** 0.5, lambda h: (h**3 / 4) ** 0.5, lambda h: h / 12**0.5, lambda h: h**1.5 / 12, 0.29],
+    "9.1": [0.05, 0.0025, 0.2182, 0.1581, 0.95],     # snr²; its square; a fixed step, 1/(1 − snr²); half; 1 − 0.05
+    "9.2": [13.5, 63370, 6.8, 212, 1.99e6],          # all alike; ½ forgotten twice; …; the mean variance; 784 coordinates not averaged
+    "9.3": [lambda v0: 3 + 0 * v0, lambda v0: 0.75 + 0 * v0, lambda v0: 3 * (v0 + 4) / (v0 + 1), lambda v0: 3 * v0 / (v0 + 4),
+            lambda v0: (3 * (v0 + 1) / (v0 + 4)) ** 0.5, 1.0],
+    "9.4": [0.13, 0.0919, 0.00422, 0.16, 0.0461],    # ½ forgotten; ε = v; snr²; the paper's; std in place of its square
+    "10.1": [lambda x: 19.7163 * x, lambda x: 1 + VE.power(25.0).prior_std / 0.5 * (x - 1), lambda x: 1 + (1 + VE.power(25.0).prior_std**2 / 0.25) * (x - 1),
+             lambda x: (x - 1) / 0.5, 9.86],     # the mean; the prior's std; no root; units of the data; a number
+    "10.2": [5.37, 3.37, 9.63, 5.177, -2.63, 6.998],      # width 1/256; 1/128 twice; the sign; nats; no width; d forgotten
+    "10.3": [lambda J: 2 * (J.square().sum() - J.diagonal().square().sum()), lambda J: 2 * ((J + J.T) / 2).square().sum(),
+             lambda J: ((J + J.T) / 2).square().sum() - J.diagonal().square().sum(), lambda J: J.trace(), 4.0],
+    "10.4": [lambda r: torch.log1p(r) / 2, lambda r: (r - torch.log1p(r)) / 2, lambda r: (torch.log1p(r) - r / (1 + r)), lambda r: r**2 / 4, 0.0],
     "11.1": [25, 22.46, 40.0],
     "11.2": [forwards_only, without_half, lambda sde, x, t, dt, dw: x + sde.drift(x, t) * dt + sde.diffusion(x, t) * dw, 7],
     "11.3": [0.0316, 1.0, 255 * 0.001],
