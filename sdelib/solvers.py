@@ -120,8 +120,12 @@ class _Stratonovich(SDE):
 
 def _slope(sde: SDE, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     """(g, g ∂g/∂x), each coordinate by itself, both shaped like x."""
-    g = sde.diffusion(x, t).expand_as(x)
-    return torch.func.jvp(lambda y: sde.diffusion(y, t).expand_as(y), (x,), (g.detach().clone(),))
+    with torch.enable_grad():
+        y = x if x.requires_grad else x.detach().requires_grad_()
+        g = sde.diffusion(y, t).expand_as(y)
+        slope = torch.autograd.grad(g.sum(), y, create_graph=x.requires_grad, allow_unused=True)[0] if g.requires_grad else None
+        product = torch.zeros_like(x) if slope is None else g * slope
+    return (g, product) if x.requires_grad else (g.detach(), product.detach())
 
 
 def uniform_times(start: float, stop: float, steps: int) -> Tensor:
