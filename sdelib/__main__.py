@@ -138,6 +138,7 @@ def _network(name: str, sde: GaussianSDE, t_min: float | None):
 def train(args: argparse.Namespace) -> None:
     """Train the U-Net on dx = σᵗ dw or on a ladder of σ, or the classifier; resume from --checkpoint; bundle the result."""
     from .data import fashion_mnist
+    from .denoiser import Denoiser, DenoiserLoss
     from .langevin import FASHION_MNIST_DISTANCE, ladder
     from .metrics import ClassificationLoss, GarmentClassifier, accuracy
     from .networks import ScoreUNet
@@ -152,6 +153,9 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     if args.what == "classifier":
         network, objective = GarmentClassifier(), ClassificationLoss()
+    elif args.what == "denoiser":
+        network = Denoiser(tuple(args.widths), dropout=args.dropout, preconditioned=args.preconditioned)
+        objective = DenoiserLoss(args.noise_mean, args.noise_std, args.spread, args.drop, args.flips)
     elif args.what == "ladder":
         sigmas = ladder(args.sigma_min, FASHION_MNIST_DISTANCE, 28 * 28).tolist()
         network, objective = ScoreUNet(NoiseLevel(sigmas[-1])), LadderLoss(sigmas)
@@ -159,15 +163,11 @@ def train(args: argparse.Namespace) -> None:
         sde = VE.power(args.sigma)
         network, objective = ScoreUNet(sde), DenoisingLoss(sde, t_power=args.t_power)
     if args.init is not None:
-        start = weights.load(args.init)
-        if type(start) is not type(network) or start.config != network.config:
-            raise ValueError(f"--init {args.init} is a {type(start).__name__} with {start.config}; this run trains a "
-                             f"{type(network).__name__} with {network.config}")
-        network.load_state_dict(start.state_dict())
+        _start_from(network, args.init)
     data = fashion_mnist(root=args.data)
-    tensors = (data.images, data.labels) if args.what == "classifier" else (data.images,)
+    tensors = (data.images, data.labels) if args.what in ("classifier", "denoiser") else (data.images,)
     result = run(network, objective, tensors, steps=args.steps, batch_size=args.batch, lr=args.lr, warmup=args.warmup,
-                 seed=args.seed, checkpoint=args.checkpoint, every=args.every, precision=args.precision,
+                 ema=args.ema, seed=args.seed, checkpoint=args.checkpoint, every=args.every, precision=args.precision,
                  compiled=args.compile, cpu=device.type == "cpu")
     if int(os.environ.get("RANK", "0")):
         return
@@ -183,6 +183,17 @@ def train(args: argparse.Namespace) -> None:
     print(f"mean loss of the last {min(100, args.steps)} steps: {facts['mean_loss_of_last_100_steps']}")
     if args.bundle is not None:
         print(f"bundled as {weights.save(args.bundle, network, facts)}")
+
+
+def _start_from(network: torch.nn.Module, name: str) -> None:
+    """Copy the bundled weights called `name`; a network with labels may start from one without."""
+    start = weights.load(name)
+    state = start.state_dict()
+    new = {k for k in network.state_dict().keys() - state.keys() if k != "label.weight"}
+    if new or state.keys() - network.state_dict().keys() or any(network.state_dict()[k].shape != v.shape for k, v in state.items()):
+        raise ValueError(f"--init {name} is a {type(start).__name__} with {start.config}; this run trains a "
+                         f"{type(network).__name__} with {network.config}")
+    network.load_state_dict(state, strict=False)
 
 
 # ---- evaluate
@@ -312,8 +323,18 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .npz file to write or replace")
 
     p = commands["train"]
-    p.add_argument("--what", choices=("unet", "ladder", "classifier"), default="unet",
-                   help="the network: a U-Net for an SDE, one for a ladder of noise levels, or the classifier")
+    p.add_argument("--what", choices=("unet", "ladder", "denoiser", "classifier"), default="unet",
+                   help="the network: a U-Net for an SDE, one for a ladder of noise levels, the denoiser, or the classifier")
+    p.add_argument("--widths", type=number(int, 31), nargs=2, default=[64, 112], metavar="CHANNELS",
+                   help="denoiser: channels at half and at quarter size, multiples of 8")
+    p.add_argument("--noise-mean", type=number(float, -6, 6), default=-1.2, help="denoiser: mean of ln σ")
+    p.add_argument("--noise-std", type=POSITIVE, default=1.4, help="denoiser: standard deviation of ln σ")
+    p.add_argument("--spread", type=number(float, -1e-9, 1), default=0.1, help="denoiser: share of the batch with ln σ uniform over all levels")
+    p.add_argument("--drop", type=number(float, -1e-9, 1), default=0.1, help="denoiser: share of the labels that are not told")
+    p.add_argument("--dropout", type=number(float, -1e-9, 0.9), default=0.0, help="denoiser: share of hidden units left out")
+    p.add_argument("--flips", action="store_true", help="denoiser: mirror half of the images")
+    p.add_argument("--no-preconditioning", dest="preconditioned", action="store_false",
+                   help="denoiser: let the network give the denoised image itself")
     p.add_argument("--sigma", type=number(float, 1), default=25.0, help="unet: trained on dx = SIGMAᵗ dw")
     p.add_argument("--t-power", type=POSITIVE, default=2.0, help="unet: t ~ uᵖ; 1 is uniform")
     p.add_argument("--sigma-min", type=POSITIVE, default=0.01, help="ladder: its smallest σ; the largest is the largest distance")
@@ -321,6 +342,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     p.add_argument("--batch", type=COUNT, default=128, help="images a step")
     p.add_argument("--lr", type=POSITIVE, default=2e-3, help="largest learning rate")
     p.add_argument("--warmup", type=COUNT, default=200, help="steps until the largest learning rate")
+    p.add_argument("--ema", type=number(float, -1e-9, 0.99999), default=0.999, help="β of the moving average of the weights")
     p.add_argument("--seed", type=SEED, default=0, help="of everything random")
     p.add_argument("--checkpoint", type=Path, metavar="FILE", help="written while training; resumed from when it exists")
     p.add_argument("--every", type=COUNT, default=200, help="steps between checkpoints")

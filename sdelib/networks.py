@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from .sdes import GaussianSDE, like
 
-__all__ = ["ScoreNetwork", "ScoreMLP", "ScoreUNet"]
+__all__ = ["ScoreNetwork", "ScoreMLP", "UNet", "ScoreUNet"]
 
 
 class NoiseEmbedding(nn.Module):
@@ -103,10 +103,11 @@ class ScoreMLP(ScoreNetwork):
 
 
 class ResBlock(nn.Module):
-    """h ← skip(h) + conv(silu(norm(conv(silu(norm(h)))·(1 + a) + b))), with (a, b) from the noise level."""
+    """h ← skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))·(1 + a) + b)))), with (a, b) from the embedding c."""
 
-    def __init__(self, n_in: int, n_out: int, n_embed: int):
+    def __init__(self, n_in: int, n_out: int, n_embed: int, dropout: float = 0.0):
         super().__init__()
+        self.dropout = dropout
         self.norm1 = nn.GroupNorm(min(8, n_in // 4), n_in)
         self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1)
         self.embed = nn.Linear(n_embed, 2 * n_out)
@@ -119,8 +120,8 @@ class ResBlock(nn.Module):
     def forward(self, h: Tensor, c: Tensor) -> Tensor:
         r = self.conv1(F.silu(self.norm1(h)))
         a, b = self.embed(c)[:, :, None, None].chunk(2, dim=1)
-        r = self.conv2(F.silu(self.norm2(r) * (1 + a) + b))
-        return self.skip(h) + r
+        r = F.silu(self.norm2(r) * (1 + a) + b)
+        return self.skip(h) + self.conv2(F.dropout(r, self.dropout, self.training))
 
 
 class Attention(nn.Module):
@@ -143,37 +144,41 @@ class Attention(nn.Module):
         return h + self.out(r.transpose(-1, -2).reshape(batch, n, height, width))
 
 
-class ScoreUNet(ScoreNetwork):
-    """A time-dependent U-Net (Ronneberger et al. 2015) for grey images in [0, 1].
+class UNet(nn.Module):
+    """F(u, ratio, label), shaped like u: a U-Net (Ronneberger et al. 2015) that is told the noise, and may be told a label.
 
     A stride-2 convolution takes the image to half its size before anything else, so the widths are
     spent at 14×14 (a channels) and 7×7 (b channels, with attention) and not at full resolution.
-    x: (batch, 1, H, W) with H and W multiples of 4.  The defaults are for Fashion-MNIST: m and σ_d
-    are the mean and standard deviation of its training pixels.
+    u: (batch, 1, H, W) with H and W multiples of 4.  ratio: (batch,).  label: (batch,) whole numbers, −1 for
+    "not told"; without classes it is not asked for.  At initialisation F = 0, and no label makes a difference.
     """
 
-    def __init__(self, sde: GaussianSDE, widths: tuple[int, int] = (64, 112), *,
-                 data_mean: float = 0.286, data_std: float = 0.353):
-        super().__init__(sde, data_mean, data_std)
-        self.config = {"widths": list(widths), "data_mean": data_mean, "data_std": data_std}
+    def __init__(self, widths: tuple[int, int], classes: int = 0, dropout: float = 0.0):
+        nn.Module.__init__(self)      # and not the next class of ScoreUNet, which has a body and a process
         a, b = widths
-        e = 2 * a
+        e, p = 2 * a, dropout
         self.embed = NoiseEmbedding(e)
         self.first = nn.Conv2d(1, a, 4, stride=2, padding=1)
-        self.down = nn.ModuleList([ResBlock(a, a, e), ResBlock(a, a, e)])
+        self.down = nn.ModuleList([ResBlock(a, a, e, p), ResBlock(a, a, e, p)])
         self.shrink = nn.Conv2d(a, b, 3, stride=2, padding=1)
-        self.middle = nn.ModuleList([ResBlock(b, b, e), Attention(b), ResBlock(b, b, e)])
+        self.middle = nn.ModuleList([ResBlock(b, b, e, p), Attention(b), ResBlock(b, b, e, p)])
         self.grow = nn.Conv2d(b, a, 1)
-        self.up = nn.ModuleList([ResBlock(2 * a, a, e), ResBlock(2 * a, a, e)])
+        self.up = nn.ModuleList([ResBlock(2 * a, a, e, p), ResBlock(2 * a, a, e, p)])
         self.norm = nn.GroupNorm(8, a)
         self.last = nn.Conv2d(a, 4, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+        self.label = nn.Embedding(classes + 1, e) if classes else None
+        if classes:
+            nn.init.zeros_(self.label.weight)
 
-    def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
+    def correction(self, u: Tensor, ratio: Tensor, label: Tensor | None = None) -> Tensor:
+        """F(u, ratio, label)."""
         if u.ndim != 4 or u.shape[1] != 1 or u.shape[2] % 4 or u.shape[3] % 4:
-            raise ValueError(f"x has shape {tuple(u.shape)}: ScoreUNet takes (batch, 1, H, W), H and W multiples of 4")
+            raise ValueError(f"x has shape {tuple(u.shape)}: {type(self).__name__} takes (batch, 1, H, W), H and W multiples of 4")
         e = self.embed(ratio)
+        if self.label is not None:
+            e = e + self.label(label + 1)
         h1 = self.down[0](self.first(u), e)
         h2 = self.down[1](h1, e)
         first, attention, second = self.middle
@@ -182,3 +187,17 @@ class ScoreUNet(ScoreNetwork):
         h = self.up[0](torch.cat([h, h2], dim=1), e)
         h = self.up[1](torch.cat([h, h1], dim=1), e)
         return F.pixel_shuffle(self.last(F.silu(self.norm(h))), 2)
+
+
+class ScoreUNet(UNet, ScoreNetwork):
+    """A time-dependent U-Net, the score of grey images in [0, 1].
+
+    x: (batch, 1, H, W) with H and W multiples of 4.  The defaults are for Fashion-MNIST: m and σ_d
+    are the mean and standard deviation of its training pixels.
+    """
+
+    def __init__(self, sde: GaussianSDE, widths: tuple[int, int] = (64, 112), *,
+                 data_mean: float = 0.286, data_std: float = 0.353):
+        UNet.__init__(self, widths)
+        self.sde, self.data_mean, self.data_std = sde, data_mean, data_std
+        self.config = {"widths": list(widths), "data_mean": data_mean, "data_std": data_std}

@@ -66,14 +66,20 @@ def stay(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
     return x
 
 
-def _undone(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, eta: float | None = None) -> tuple[Tensor, Tensor]:
-    """(r, v) of the forward transition from t + dt to t, in the dtype of x."""
+def forward_of(sde: SDE) -> GaussianSDE:
+    """The Gaussian SDE that `sde` reverses.  Raises ValueError when there is none."""
     if not isinstance(sde, Reverse) or not isinstance(sde.forward, GaussianSDE):
         raise ValueError(f"sde = {type(sde).__name__}: this step undoes a Gaussian SDE, so give Reverse(forward, score) "
                          "with a forward of VE, VP, SubVP or NoiseLevel")
+    return sde.forward
+
+
+def _undone(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, eta: float | None = None) -> tuple[Tensor, Tensor]:
+    """(r, v) of the forward transition from t + dt to t, in the dtype of x."""
+    forward = forward_of(sde)
     if eta is not None and sde.eta != eta:
         raise ValueError(f"sde.eta = {sde.eta:g}: this step is made for eta = {eta:g}; `exponential` takes any")
-    r, v = sde.forward.transition(t.double() + dt.double(), t)
+    r, v = forward.transition(t.double() + dt.double(), t)
     return r.to(x), v.to(x)
 
 
