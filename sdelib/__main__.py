@@ -21,19 +21,15 @@ import numpy as np
 import torch
 
 from . import __version__, weights
-from .sdes import VE, VP, GaussianSDE, NoiseLevel, SubVP
-from .solvers import euler_maruyama, heun, platen
+from .data import CLASSES
+from .sampling import GRIDS, SOLVERS
+from .sdes import VE, VP, GaussianSDE, NoiseLevel, Score, SubVP
 
-SOLVERS = {"euler-maruyama": (euler_maruyama, 1.0), "platen": (platen, 1.0), "heun": (heun, 1.0),
-           "probability-flow-euler": (euler_maruyama, 0.0), "probability-flow-heun": (heun, 0.0)}
-"""Name → (step, η)."""
+NETWORK = "denoiser"
+"""The bundled network that serves every SDE."""
 
-NETWORKS = {VE.power(25.0): "unet-sigma25", VE.power(50.0): "unet-sigma50"}
-"""SDE → the bundled network that was trained on it; any other SDE takes WIDEST."""
-
-WIDEST = "unet-sigma50"
 T_TRAINED = {VE: 1e-5, NoiseLevel: 0.01}
-"""The smallest time of the bundled networks' training: for a ladder it is its lowest level."""
+"""The smallest time of the training of the networks that are a score of one process: for a ladder it is its lowest level."""
 
 
 def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], float]:
@@ -49,6 +45,16 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], fl
             raise argparse.ArgumentTypeError(f"{text!r} is not allowed; give a {what} above {low:g}{limit}")
         return value
     return parse
+
+
+def label(text: str) -> int | str:
+    """An argparse type: the number or the name of a class, or "each"."""
+    if text == "each" or text in CLASSES:
+        return text if text == "each" else CLASSES.index(text)
+    if text.isdigit() and int(text) < len(CLASSES):
+        return int(text)
+    names = ", ".join(f"{k} ({name})" for k, name in enumerate(CLASSES))
+    raise argparse.ArgumentTypeError(f"{text!r} is not allowed; give one of {names}, or each")
 
 
 SEED = number(int, -1, 2**63 - 1)
@@ -80,10 +86,10 @@ def sample(args: argparse.Namespace) -> None:
     _writable(args.out)
     device = _device(args.device)
     sde = _sde(args)
-    network, t_min = _network(args.weights or NETWORKS.get(sde, WIDEST), sde, args.t_min)
-    step, eta = SOLVERS[args.solver]
-    images, nfe = sample_images(network.to(device), sde, args.n, steps=args.steps, step=step, eta=eta, t_min=t_min,
-                                generator=torch.Generator().manual_seed(args.seed), batch=args.batch,
+    score, t_min = _score(args, sde, device)
+    solver, generator = SOLVERS[args.solver], torch.Generator().manual_seed(args.seed)
+    images, nfe = sample_images(score, sde, args.n, steps=args.steps, step=solver.make(args.steps, generator), eta=solver.eta,
+                                t_min=t_min, grid=GRIDS[args.grid], generator=generator, batch=None,
                                 denoised=args.denoise, device=device)
     pixels = (images[:, 0] * 255).round().to(torch.uint8).numpy()
 
@@ -102,35 +108,49 @@ def _sde(args: argparse.Namespace) -> GaussianSDE:
     if extra := sorted(given.keys() - allowed):
         raise ValueError(f"--{extra[0].replace('_', '-')} does not belong to --sde {args.sde}; it takes "
                          + ", ".join("--" + name.replace("_", "-") for name in sorted(allowed)))
-    if args.sde != "ve":  # β_max = 20 of the paper leaves the noise levels that the bundled networks know
-        return {"vp": VP, "subvp": SubVP}[args.sde](**{"beta_min": 0.1, "beta_max": 11.0, **given})
+    if args.sde != "ve":
+        return {"vp": VP, "subvp": SubVP}[args.sde](**given)
     if "sigma_min" in given or "sigma_max" in given:
         if "sigma" in given or "sigma_max" not in given:
             raise ValueError("give either --sigma S, which is dx = Sᵗ dw, or --sigma-max with or without --sigma-min")
         return VE(**given)
-    return VE.power(given.get("sigma", 25.0))
+    return VE.power(given["sigma"]) if given else VE(0.01, 80.0)
 
 
-def _network(name: str, sde: GaussianSDE, t_min: float | None):
-    """The bundled network on `sde`, and the time to stop at; ValueError where it was never trained."""
+def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device) -> tuple[Score, float]:
+    """The score of `sde` by the network that was asked for, and the time to stop at; ValueError where it was never trained."""
+    from .denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser, score_from
+    from .sampling import in_batches
+
     def ratio(process: GaussianSDE, t: float) -> float:
-        scale, std = process.marginal(torch.tensor(t, dtype=torch.float64))
-        return float(std / scale)
+        return float(process.ratio(torch.tensor(t, dtype=torch.float64)))
 
-    network = weights.load(name)
-    if not hasattr(network, "sde"):
-        raise ValueError(f"--weights {name} is not a score; allowed: {', '.join(sorted(NETWORKS.values()))}")
-    low, high = ratio(network.sde, T_TRAINED[type(network.sde)]), ratio(network.sde, network.sde.T)
+    name, network = args.weights, weights.load(args.weights)
+    if not hasattr(network, "correction"):
+        raise ValueError(f"--weights {name} is not a score; allowed: " + ", ".join(n for n in weights.names() if n not in ("classifier", "moments")))
+    labelled = isinstance(network, Denoiser)
+    low, high = (SIGMA_MIN, SIGMA_MAX) if labelled else (ratio(network.sde, T_TRAINED[type(network.sde)]), ratio(network.sde, network.sde.T))
     if not low < (reached := ratio(sde, sde.T)) <= high * (1 + 1e-6):
         raise ValueError(f"{sde} ends at the noise-to-signal ratio {reached:.4g}, but {name} was trained from {low:.2g} to "
-                         f"{high:.4g}; allowed are --sigma up to {network.sde.sigma_max / network.sde.sigma_min:g}, "
-                         f"--sigma-max up to {high:.4g}, --beta-max up to {2 * math.log1p(high**2) - 0.1:.3g}")
-    if t_min is None:  # 1e-3, or the first later time where the network knows the noise level
-        t_min = next((t for t in (1e-3 * sde.T * 1.1**k for k in range(73)) if ratio(sde, t) >= low), sde.T)
+                         f"{high:.4g}; allowed are --sigma-max up to {high:.4g}, --beta-max up to {2 * math.log1p(high**2) - 0.1:.3g}")
+    t_min = float(sde.time(torch.tensor(low * 1.0001, dtype=torch.float64))) if args.t_min is None else args.t_min
+    if args.t_min is None and not labelled:      # as in chapter 11, unless the network knows no such small noise
+        t_min = max(t_min, 1e-3 * sde.T)
     if not t_min < sde.T or ratio(sde, t_min) < low * (1 - 1e-6):
         raise ValueError(f"--t-min {t_min:g} is not allowed; it must lie below T = {sde.T:g}, and at a noise-to-signal "
                          f"ratio of at least {low:.3g}, the smallest that {name} was trained on")
-    return network.on(sde), t_min
+    network = network.to(device)
+    if labelled:
+        return score_from(in_batches(network, args.batch), sde, label=_label(args, device), guidance=args.guidance), t_min
+    if args.label is not None or args.guidance != 1:
+        raise ValueError(f"--label and --guidance need a network that knows labels, and {name} does not: leave --weights out")
+    return in_batches(network.on(sde), args.batch), t_min
+
+
+def _label(args: argparse.Namespace, device: torch.device) -> torch.Tensor | int | None:
+    if args.label == "each":
+        return torch.arange(args.n, device=device) % len(CLASSES)
+    return args.label
 
 
 # ---- train
@@ -306,15 +326,18 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
     p = commands["sample"]
     p.add_argument("--sde", choices=("ve", "vp", "subvp"), default="ve", help="the forward process")
-    p.add_argument("--sigma", type=number(float, 1), help="ve: dx = SIGMAᵗ dw (25 when nothing is given)")
-    p.add_argument("--sigma-min", type=POSITIVE, help="ve: the smallest σ of the geometric schedule")
-    p.add_argument("--sigma-max", type=POSITIVE, help="ve: the largest σ of the geometric schedule")
+    p.add_argument("--sigma", type=number(float, 1), help="ve: dx = SIGMAᵗ dw, the equation of the source")
+    p.add_argument("--sigma-min", type=POSITIVE, help="ve: the smallest σ of the geometric schedule (0.01 when not given)")
+    p.add_argument("--sigma-max", type=POSITIVE, help="ve: the largest σ of the geometric schedule (80 when nothing is given)")
     p.add_argument("--beta-min", type=POSITIVE, help="vp, subvp: β at t = 0 (0.1 when not given)")
-    p.add_argument("--beta-max", type=POSITIVE, help="vp, subvp: β at t = T (11 when not given)")
-    p.add_argument("--weights", metavar="NAME", help="bundled network (the one trained nearest to the process)")
-    p.add_argument("--solver", choices=SOLVERS, default="euler-maruyama", help="the step")
-    p.add_argument("--steps", type=COUNT, default=500, help="equal time steps from T to t_min")
-    p.add_argument("--t-min", type=POSITIVE, help="where the solver stops (1e-3, later where the network knows no smaller noise)")
+    p.add_argument("--beta-max", type=POSITIVE, help="vp, subvp: β at t = T (20 when not given)")
+    p.add_argument("--weights", metavar="NAME", default=NETWORK, help="bundled network: " + ", ".join(n for n in weights.names() if n != "classifier" and n != "moments"))
+    p.add_argument("--label", type=label, metavar="CLASS", help="0 to 9, a class by name, or each: the ten in turn")
+    p.add_argument("--guidance", type=number(float, -1e-9), default=1.0, help="weight of the label; above 1: more typical garments, fewer kinds")
+    p.add_argument("--solver", choices=SOLVERS, default="dpm++2m", help="the step")
+    p.add_argument("--steps", type=COUNT, default=18, help="steps from T to t_min")
+    p.add_argument("--grid", choices=GRIDS, default="karras", help="where the steps are")
+    p.add_argument("--t-min", type=POSITIVE, help="where the solver stops (where the noise is the least that the network knows)")
     p.add_argument("--no-denoise", dest="denoise", action="store_false", help="leave out the noiseless last step")
     p.add_argument("--n", type=COUNT, default=64, help="images")
     p.add_argument("--seed", type=SEED, default=0, help="of the start and the noise")

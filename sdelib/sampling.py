@@ -9,49 +9,118 @@ network sees them in batches. So the noise of an image depends on (generator, n)
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
+from .few_steps import DPMSolver, EDMHeun
+from .predictor_corrector import PredictorCorrector, ancestral, exponential, reverse_diffusion, stay
 from .sdes import GaussianSDE, Reverse, Score
-from .solvers import Counted, Step, denoise, euler_maruyama, integrate, uniform_times
+from .solvers import (Counted, Step, denoise, euler_maruyama, geometric_times, heun, heun_ito, integrate, karras_times, milstein,
+                      platen, sra, uniform_times)
 
-__all__ = ["sample_images", "in_batches"]
+__all__ = ["sample_images", "in_batches", "Solver", "SOLVERS", "GRIDS"]
+
+Grid = Callable[[GaussianSDE, float, float, int], Tensor]
+
+GRIDS: dict[str, Grid] = {"uniform": lambda sde, start, stop, steps: uniform_times(start, stop, steps),
+                          "geometric": geometric_times, "karras": karras_times}
+"""Name → times(sde, start, stop, steps), for the command line, the widgets and the tables."""
 
 
-def in_batches(score: Score, batch: int) -> Score:
-    """The same score, evaluated on at most `batch` of the x at a time; t is a scalar tensor."""
-    return lambda x, t: torch.cat([score(part, t) for part in x.split(batch)])
+@dataclass(frozen=True)
+class Solver:
+    """make(steps, generator) → a step for one solve of that many steps;  η of the Reverse it runs on;  evaluations of
+    the score each step costs."""
+
+    make: Callable[[int, torch.Generator], Step]
+    eta: float
+    evaluations: int
+
+    def steps(self, evaluations: int) -> int:
+        """The most steps that, with the denoising at the end, cost at most so many evaluations; at least 1."""
+        return max(1, (evaluations - 1) // self.evaluations)
+
+
+def _same(step: Step) -> Callable[[int, torch.Generator], Step]:
+    return lambda steps, generator: step
+
+
+def _rk45(steps: int, generator: torch.Generator) -> Step:
+    from .probability_flow import rk45      # which needs scipy
+
+    return rk45
+
+
+SOLVERS: dict[str, Solver] = {
+    "euler-maruyama": Solver(_same(euler_maruyama), 1.0, 1),
+    "platen": Solver(_same(platen), 1.0, 1),
+    "milstein": Solver(_same(milstein), 1.0, 1),
+    "heun": Solver(_same(heun), 1.0, 2),
+    "heun-ito": Solver(_same(heun_ito), 1.0, 2),
+    "sra": Solver(_same(sra), 1.0, 2),
+    "exponential": Solver(_same(exponential), 1.0, 1),
+    "reverse-diffusion": Solver(_same(reverse_diffusion), 1.0, 1),
+    "ancestral": Solver(_same(ancestral), 1.0, 1),
+    "predictor-corrector": Solver(lambda steps, generator: PredictorCorrector(reverse_diffusion, 0.16, generator=generator), 1.0, 2),
+    "annealed-langevin": Solver(lambda steps, generator: PredictorCorrector(stay, 0.16, generator=generator), 1.0, 1),
+    "dpm++2m-sde": Solver(lambda steps, generator: DPMSolver(), 1.0, 1),
+    "probability-flow-euler": Solver(_same(euler_maruyama), 0.0, 1),
+    "probability-flow-heun": Solver(_same(heun), 0.0, 2),
+    "probability-flow-rk45": Solver(_rk45, 0.0, 6),
+    "ddim": Solver(lambda steps, generator: DPMSolver(1), 0.0, 1),
+    "dpm++2m": Solver(lambda steps, generator: DPMSolver(), 0.0, 1),
+    "edm-heun": Solver(_same(EDMHeun()), 0.0, 2),
+    "edm-churn": Solver(lambda steps, generator: EDMHeun(churn=10.0, steps=steps, s_min=0.05, s_max=50.0), 0.0, 2),
+}
+"""Name → Solver, for the command line, the widgets and the tables; in the notebooks a step is passed as a function."""
+
+
+def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:
+    """f(x, …), a score or a denoiser, evaluated on at most `batch` of the x at a time.
+
+    What else it is given is split too when it is a tensor with one entry for each x, and passed whole otherwise.
+    """
+    def split(x: Tensor, *rest) -> Tensor:
+        each = [isinstance(a, Tensor) and a.ndim > 0 and len(a) == len(x) for a in rest]
+        return torch.cat([f(x[i:i + batch], *[a[i:i + batch] if own else a for a, own in zip(rest, each)])
+                          for i in range(0, len(x), batch)])
+
+    return split
 
 
 @torch.no_grad()
 def sample_images(score: Score, sde: GaussianSDE, n: int, *, steps: int, step: Step = euler_maruyama,
-                  eta: float = 1.0, t_min: float = 1e-3, generator: torch.Generator, batch: int = 64,
-                  shape: tuple[int, ...] = (1, 28, 28), denoised: bool = True,
+                  eta: float = 1.0, t_min: float = 1e-3, grid: Grid = GRIDS["uniform"], generator: torch.Generator,
+                  batch: int | None = 64, shape: tuple[int, ...] = (1, 28, 28), denoised: bool = True,
                   device: torch.device | str = "cpu", progress: bool = True) -> tuple[Tensor, int]:
     """(images, nfe): n images of `shape`, in [0, 1], on the CPU, and the score evaluations each one cost.
 
-    score: ∇ log p_t on `device`, of the process `sde`.  steps: equal steps from T to t_min.
+    score: ∇ log p_t on `device`, of the process `sde`.  steps: from T to t_min, at the times that `grid` gives.
     step, eta: the solver; eta = 1 is the reverse SDE, eta = 0 the probability flow, whose only
     randomness is its start.  denoised: end with E[x_0 | x_{t_min}], one more evaluation.
-    batch: images the score sees at once, to bound memory.  generator: draws the start, then the
+    batch: images the score sees at once, to bound memory; None: all (a score that has a label for each image
+    splits them itself, see `in_batches`).  generator: draws the start, then the
     noise of every step; with a CPU generator, images of different batches or devices differ by
     rounding only.
     Raises ValueError unless n, steps and batch are whole numbers above 0 and 0 < t_min < T.
     """
-    for name, value in {"n": n, "steps": steps, "batch": batch}.items():
+    for name, value in {"n": n, "steps": steps, "batch": n if batch is None else batch}.items():
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} = {value!r}: give a whole number above 0")
     if not 0 < t_min < sde.T:
         raise ValueError(f"t_min = {t_min!r} is not between 0 and T = {sde.T}")
     from tqdm import tqdm
 
-    counted = Counted(in_batches(score, batch))
+    counted = Counted(score if batch is None else in_batches(score, batch))
     x = sde.sample_prior((n, *shape), generator=generator, device=device)
-    states = integrate(Reverse(sde, counted, eta), x, uniform_times(sde.T, t_min, steps), step,
+    states = integrate(Reverse(sde, counted, eta), x, grid(sde, sde.T, t_min, steps), step,
                        noise=WhiteNoise(x, generator=generator))
     for x in tqdm(states, total=steps, desc="sampling", disable=not progress):
         pass
     if denoised:
         x = denoise(sde, counted, x, torch.tensor(t_min))
-    return x.clamp(0, 1).cpu(), counted.calls
+    return x.clamp(0, 1).cpu(), counted.calls * getattr(score, "evaluations", 1)

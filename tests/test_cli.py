@@ -12,13 +12,15 @@ import pytest
 import torch
 
 from sdelib import weights
-from sdelib.__main__ import NETWORKS, SOLVERS, WIDEST, main
+from sdelib.__main__ import main
+from sdelib.data import CLASSES
+from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser, first_time, score_from
 from sdelib.langevin import FASHION_MNIST_DISTANCE
 from sdelib.metrics import GarmentClassifier, features, moments
 from sdelib.networks import ScoreUNet
-from sdelib.sampling import sample_images
+from sdelib.sampling import GRIDS, SOLVERS, in_batches, sample_images
 from sdelib.sdes import VE, VP, NoiseLevel
-from sdelib.solvers import euler_maruyama, heun
+from sdelib.solvers import euler_maruyama, heun, karras_times
 from test_data import REAL
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -30,10 +32,15 @@ def bundled(tmp_path, monkeypatch):
     folder = tmp_path / "bundled"
     monkeypatch.setattr(weights, "BUNDLED", folder)
     torch.manual_seed(0)
-    for sde, name in NETWORKS.items():
-        network = ScoreUNet(sde, (16, 24))
+    for sigma in (25, 50):
+        network = ScoreUNet(VE.power(sigma), (16, 24))
         torch.nn.init.normal_(network.last.weight, std=0.1)
-        weights.save(name, network, {})
+        weights.save(f"unet-sigma{sigma}", network, {})
+    network = Denoiser((32, 32))
+    torch.nn.init.normal_(network.last.weight, std=0.1)
+    torch.nn.init.normal_(network.label.weight)
+    torch.nn.init.normal_(network.up[1].conv2.weight, std=0.1)      # else the embedding reaches nothing
+    weights.save("denoiser", network, {})
     classifier = GarmentClassifier(8, 12)
     weights.save("classifier", classifier, {})
     x = torch.rand(300, 1, 28, 28, generator=torch.Generator().manual_seed(0))
@@ -80,7 +87,11 @@ def shell(*args, **env):
 def test_the_command_of_the_readme(tmp_path):
     """The book's own command, with 3 of its 500 steps and 4 of its 64 images."""
     out = tmp_path / "samples.npz"
-    done = shell("sample", "--sde", "ve", "--sigma", 25, "--solver", "euler-maruyama", "--steps", 3, "--n", 4, "--seed", 0, "--out", out)
+    command = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("python -m sdelib sample"))
+    words = command.split()[3:]
+    for option, small in (("--steps", "3"), ("--n", "4"), ("--out", str(out))):
+        words[words.index(option) + 1] = small
+    done = shell(*words)
     assert done.returncode == 0, done.stderr
     images, nfe = read(out)
     assert images.shape == (4, 28, 28) and images.dtype == np.uint8 and nfe == 4
@@ -104,25 +115,74 @@ def test_each_command_has_help(capsys):
         assert f"python -m sdelib {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("solver, cost", [("euler-maruyama", 1), ("platen", 1), ("heun", 2), ("probability-flow-euler", 1),
-                                          ("probability-flow-heun", 2)])
-def test_nfe_of_every_solver(bundled, tmp_path, solver, cost):
-    assert solver in SOLVERS and len(SOLVERS) == 5
-    assert draw(tmp_path / "a.npz", "--solver", solver) == 0
-    assert read(tmp_path / "a.npz")[1] == 3 * cost + 1  # and one for the denoising step
-    assert draw(tmp_path / "a.npz", "--solver", solver, "--no-denoise") == 0
-    assert read(tmp_path / "a.npz")[1] == 3 * cost
+COST = {"heun": 2, "heun-ito": 2, "sra": 2, "predictor-corrector": 2, "probability-flow-heun": 2, "probability-flow-rk45": 6,
+        "edm-heun": 2, "edm-churn": 2}
+"""Evaluations a step where it is not one, by hand."""
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("process", [["--sigma", 25], [], ["--sde", "vp"], ["--sde", "subvp"]], ids=["power", "VE", "VP", "sub-VP"])
+def test_every_solver_on_every_process(bundled, tmp_path, solver, process):
+    """Finite images, at the cost that the table says, and the same again bit by bit."""
+    args = ["--solver", solver, *process]
+    assert draw(tmp_path / "a.npz", *args, n=2) == 0                 # a state that is not finite would raise
+    images, nfe = read(tmp_path / "a.npz")
+    assert images.shape == (2, 28, 28)
+    assert nfe == 3 * COST.get(solver, 1) + 1 == 3 * SOLVERS[solver].evaluations + 1     # and one for the denoising step
+    assert draw(tmp_path / "b.npz", *args, n=2) == 0
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    assert draw(tmp_path / "a.npz", *args, "--no-denoise", n=2) == 0 and read(tmp_path / "a.npz")[1] == nfe - 1
 
 
 def test_solvers_on_the_same_seed(bundled, tmp_path):
     images = {}
     for solver in SOLVERS:
-        assert draw(tmp_path / "a.npz", "--solver", solver) == 0
+        assert draw(tmp_path / "a.npz", "--solver", solver, "--grid", "uniform", "--sde", "vp", n=3, steps=5) == 0
         images[solver] = read(tmp_path / "a.npz")[0]
-    assert np.array_equal(images["euler-maruyama"], images["platen"])  # additive noise: the bracket is zero
-    assert not np.array_equal(images["euler-maruyama"], images["heun"])
-    assert not np.array_equal(images["euler-maruyama"], images["probability-flow-euler"])
-    assert not np.array_equal(images["probability-flow-euler"], images["probability-flow-heun"])
+    for same in (("euler-maruyama", "platen", "milstein"), ("heun", "heun-ito")):      # additive noise: the bracket is zero
+        assert all(np.array_equal(images[same[0]], images[s]) for s in same)
+    different = ["euler-maruyama", *(s for s in SOLVERS if s not in ("euler-maruyama", "platen", "milstein", "heun-ito"))]
+    for i, a in enumerate(different):
+        assert not any(np.array_equal(images[a], images[b]) for b in different[:i]), a
+
+
+def test_grids(bundled, tmp_path):
+    images = {}
+    for grid in GRIDS:
+        assert draw(tmp_path / "a.npz", "--grid", grid, n=2) == 0
+        images[grid] = read(tmp_path / "a.npz")[0]
+    assert len({x.tobytes() for x in images.values()}) == 3
+
+
+def test_labels(bundled, tmp_path):
+    """Each label gives its own images; `each` gives the ten in turn; guidance costs twice."""
+    found = {}
+    for label in ("sandal", 5, 7, "each"):
+        assert draw(tmp_path / "a.npz", "--label", label, "--batch", 4, n=11) == 0
+        found[label], nfe = read(tmp_path / "a.npz")
+        assert nfe == 4
+    assert np.array_equal(found["sandal"], found[5]) and not np.array_equal(found[5], found[7])
+    # float32 rounding may move a pixel by one of 255 levels where the batches differ
+    assert abs(found["each"][5].astype(int) - found[5][5]).max() <= 1 and abs(found["each"][7].astype(int) - found[7][7]).max() <= 1
+    assert draw(tmp_path / "a.npz", "--label", 5, "--guidance", 3, n=11) == 0 and read(tmp_path / "a.npz")[1] == 8
+    assert not np.array_equal(read(tmp_path / "a.npz")[0], found[5])
+    assert draw(tmp_path / "a.npz", "--label", 5, "--guidance", 0, n=11) == 0
+    free = read(tmp_path / "a.npz")[0]
+    assert draw(tmp_path / "a.npz", n=11) == 0 and np.array_equal(read(tmp_path / "a.npz")[0], free)
+    assert CLASSES.index("sandal") == 5
+
+
+def test_in_batches_splits_what_belongs_to_each_x():
+    seen = []
+
+    def f(x, sigma, label, name):
+        seen.append((len(x), sigma.shape, label.shape, name))
+        return x * label[:, None]
+
+    x, label = torch.arange(10.0).reshape(5, 2), torch.arange(5)
+    out = in_batches(f, 2)(x, torch.tensor(3.0), label, "whole")
+    assert torch.equal(out, x * label[:, None])
+    assert seen == [(k, torch.Size([]), torch.Size([k]), "whole") for k in (2, 2, 1)]
 
 
 def test_seed_and_batch(bundled, tmp_path):
@@ -136,19 +196,23 @@ def test_seed_and_batch(bundled, tmp_path):
 
 
 def test_the_command_is_sample_images(bundled, tmp_path):
-    assert draw(tmp_path / "a.npz", "--seed", 3) == 0
+    assert draw(tmp_path / "a.npz", "--seed", 3, "--weights", "unet-sigma25", "--sigma", 25, "--solver", "euler-maruyama", "--grid", "uniform") == 0
     x, nfe = sample_images(weights.load("unet-sigma25"), VE.power(25.0), 5, steps=3, generator=torch.Generator().manual_seed(3), progress=False)
+    assert np.array_equal(read(tmp_path / "a.npz")[0], (x[:, 0] * 255).round().byte().numpy()) and nfe == 4
+    assert draw(tmp_path / "a.npz", "--seed", 3, "--sde", "vp", "--solver", "exponential") == 0
+    score, sde = score_from(weights.load("denoiser"), VP()), VP()
+    x, nfe = sample_images(score, sde, 5, steps=3, step=SOLVERS["exponential"].make(3, None), grid=karras_times,
+                           t_min=first_time(sde, SIGMA_MIN * 1.0001), generator=torch.Generator().manual_seed(3), progress=False)
     assert np.array_equal(read(tmp_path / "a.npz")[0], (x[:, 0] * 255).round().byte().numpy()) and nfe == 4
 
 
-def test_the_network_that_was_trained_for_the_sde(bundled, tmp_path, monkeypatch):
+def test_the_denoiser_serves_every_sde(bundled, tmp_path, monkeypatch):
     asked, load = [], weights.load
     monkeypatch.setattr(weights, "load", lambda name: asked.append(name) or load(name))
-    for options in ([], ["--sigma", 25], ["--sigma", 50], ["--sigma", 30], ["--sigma", 2], ["--sigma-max", 10],
-                    ["--sigma-min", 0.1, "--sigma-max", 17], ["--sde", "vp"], ["--sde", "subvp"], ["--sde", "vp", "--beta-max", 9],
-                    ["--weights", "unet-sigma50"]):
+    for options in ([], ["--sigma", 25], ["--sigma", 50], ["--sigma-max", 10], ["--sigma-min", 0.1, "--sigma-max", 160], ["--sde", "vp"],
+                    ["--sde", "subvp"], ["--sde", "vp", "--beta-max", 9], ["--weights", "unet-sigma50", "--sigma", 50]):
         assert draw(tmp_path / "a.npz", *options, n=1, steps=2) == 0, options
-    assert asked == ["unet-sigma25", "unet-sigma25"] + [WIDEST] * 9
+    assert asked == ["denoiser"] * 8 + ["unet-sigma50"]
 
 
 @pytest.mark.parametrize("options, words", [
@@ -161,20 +225,29 @@ def test_the_network_that_was_trained_for_the_sde(bundled, tmp_path, monkeypatch
     (["--seed", "-1"], ["--seed", "'-1'"]),
     (["--sigma", "1"], ["--sigma", "'1'", "above 1"]),
     (["--sigma", "nan"], ["--sigma", "'nan'", "finite number above 1"]),
-    (["--sigma", "60"], ["20.9", "up to 50", "17.87"]),
-    (["--sigma-max", "40"], ["unet-sigma50", "17.87"]),
+    (["--sigma", "60", "--weights", "unet-sigma50"], ["20.9", "up to 17.87"]),
+    (["--sigma-max", "40", "--weights", "unet-sigma50"], ["unet-sigma50", "17.87"]),
+    (["--sigma-max", "161"], ["denoiser", "up to 160"]),
+    (["--label", "10"], ["'10'", "9 (ankle boot)", "each"]),
+    (["--label", "hat"], ["'hat'", "0 (T-shirt)"]),
+    (["--guidance", "-1", "--label", "1"], ["--guidance", "'-1'"]),
+    (["--guidance", "2"], ["guidance = 2", "give a label"]),
+    (["--label", "1", "--weights", "unet-sigma25", "--sigma", "25"], ["--label", "unet-sigma25", "leave --weights out"]),
+    (["--grid", "chebyshev"], ["'uniform'", "'karras'"]),
     (["--sigma", "25", "--sigma-max", "4"], ["--sigma", "--sigma-max"]),
     (["--sigma-min", "0.1"], ["--sigma-max"]),
     (["--sigma-min", "4", "--sigma-max", "2"], ["sigma_min = 4", "sigma_max = 2"]),
     (["--sde", "vp", "--sigma", "25"], ["--sigma does not belong to --sde vp", "--beta-max"]),
     (["--beta-max", "9"], ["--beta-max does not belong to --sde ve", "--sigma-max"]),
-    (["--sde", "vp", "--beta-max", "20"], ["152", "--beta-max up to 11.4"]),
+    (["--sde", "vp", "--beta-max", "20", "--weights", "unet-sigma50"], ["152", "--beta-max up to 11.4"]),
+    (["--sde", "vp", "--beta-max", "20.3"], ["--beta-max up to 20.2"]),
     (["--t-min", "1"], ["--t-min 1", "below T = 1"]),
-    (["--t-min", "1e-7"], ["--t-min 1e-07", "0.00316"]),
+    (["--t-min", "1e-7", "--weights", "unet-sigma25", "--sigma", "25"], ["--t-min 1e-07", "0.00316"]),
+    (["--t-min", "1e-9"], ["--t-min 1e-09", "at least 0.002"]),
     (["--t-min", "0"], ["--t-min", "above 0"]),
     (["--weights", "nothing"], ["'nothing'", "unet-sigma25", "unet-sigma50"]),
     (["--weights", "classifier"], ["classifier", "unet-sigma25", "unet-sigma50"]),
-    (["--weights", "unet-sigma25", "--sigma", "30"], ["11.5", "9.845", "up to 25"]),
+    (["--weights", "unet-sigma25", "--sigma", "30"], ["11.5", "up to 9.845"]),
     (["--device", "tpu"], ["'auto'", "'cpu'", "'cuda'"]),
 ])
 def test_wrong_arguments_end_in_2_with_what_is_allowed(bundled, tmp_path, capsys, options, words):
@@ -302,6 +375,28 @@ def test_train_on_a_ladder(bundled, stand_in, tmp_path, capsys):
     assert "sigma" in capsys.readouterr().err
 
 
+def test_train_the_denoiser(bundled, stand_in, tmp_path, capsys):
+    """Every option of the tuning table reaches the network or its loss; a score's weights may begin it, labels and all."""
+    common = ["--what", "denoiser", "--widths", 32, 32]
+    with pytest.warns(UserWarning):
+        assert small_train(tmp_path, *common, "--dropout", 0.1, "--no-preconditioning", "--flips", "--bundle", "mine", "--ema", 0.5) == 0
+    config = weights.load("mine").config
+    assert config["widths"] == [32, 32] and config["dropout"] == 0.1 and config["preconditioned"] is False and config["classes"] == 10
+    torch.manual_seed(1)
+    start = ScoreUNet(NoiseLevel(20.0), (32, 32))
+    torch.nn.init.normal_(start.last.weight)
+    weights.save("start", start, {})
+    with pytest.warns(UserWarning):
+        assert small_train(tmp_path, *common, "--init", "start", "--bundle", "warm", "--lr", 1e-12, steps=1) == 0
+    assert torch.equal(weights.load("warm").last.weight, weights.load("start").last.weight)
+    with pytest.warns(UserWarning):
+        assert small_train(tmp_path, *common, "--init", "warm", "--bundle", "warmer", "--lr", 1e-12, steps=1) == 0
+    assert small_train(tmp_path, "--what", "denoiser", "--init", "start", "--bundle", "x") == 2          # of other widths
+    assert "[32, 32]" in capsys.readouterr().err
+    assert small_train(tmp_path, "--init", "warm", "--bundle", "x") == 2                                  # a label has no place in a score
+    assert "Denoiser" in capsys.readouterr().err
+
+
 def test_train_the_classifier(bundled, stand_in, tmp_path, capsys):
     with pytest.warns(UserWarning):
         assert small_train(tmp_path, "--what", "classifier", "--bundle", "mine") == 0
@@ -313,9 +408,9 @@ def test_train_the_classifier(bundled, stand_in, tmp_path, capsys):
 
 def test_a_network_of_a_ladder_serves_the_ratios_of_its_ladder(tmp_path, capsys):
     out = tmp_path / "x.npz"
-    assert call("sample", "--steps", 2, "--n", 1, "--out", out, "--weights", "unet-ladder", "--t-min", "1e-5") == 2
+    assert call("sample", "--steps", 2, "--n", 1, "--out", out, "--weights", "unet-ladder", "--sigma", 25, "--t-min", "1e-5") == 2
     assert "ratio of at least 0.01, the smallest that unet-ladder was trained on" in capsys.readouterr().err
-    assert call("sample", "--steps", 2, "--n", 1, "--out", out, "--weights", "unet-ladder") == 0
+    assert call("sample", "--steps", 2, "--n", 1, "--out", out, "--weights", "unet-ladder", "--sigma", 25) == 0
 
 
 @pytest.mark.parametrize("options, words", [
@@ -323,7 +418,7 @@ def test_a_network_of_a_ladder_serves_the_ratios_of_its_ladder(tmp_path, capsys)
     (["--bundle", "x", "--lr", "0"], ["--lr", "above 0"]),
     (["--bundle", "x", "--batch", "5000"], ["batch_size = 5000"]),
     (["--bundle", "x", "--precision", "fp8"], ["'no'", "'bf16'"]),
-    (["--bundle", "x", "--what", "gan"], ["'unet'", "'ladder'", "'classifier'"]),
+    (["--bundle", "x", "--what", "gan"], ["'unet'", "'ladder'", "'denoiser'", "'classifier'"]),
     (["--bundle", "x", "--sigma", "0.5"], ["--sigma", "above 1"]),
     (["--bundle", "x", "--data", "/nowhere"], ["/nowhere", "no Fashion-MNIST"]),
     (["--bundle", "x", "--init", "nothing"], ["'nothing'"]),
