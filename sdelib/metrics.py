@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from . import weights
 
 __all__ = ["GarmentClassifier", "ClassificationLoss", "features", "accuracy", "Moments", "moments",
-           "stored_moments", "frechet_distance", "split_floor", "sliced_wasserstein"]
+           "stored_moments", "frechet_distance", "split_floor", "precision_recall", "sliced_wasserstein"]
 
 
 class GarmentClassifier(nn.Module):
@@ -130,6 +130,27 @@ def split_floor(x: Tensor, n: int, *, draws: int = 10, generator: torch.Generato
         d.append(frechet_distance(moments(x[order[:n]]), moments(x[order[n:]])))
     d = torch.tensor(d, dtype=torch.float64)
     return d.mean().item(), (d.std() / math.sqrt(draws)).item()
+
+
+def precision_recall(real: Tensor, drawn: Tensor, k: int = 3, *, batch: int = 1000) -> tuple[float, float]:
+    """(precision, recall): the share of the drawn x inside the support of the real ones, and the other way round.
+
+    The support of a set is the union of the balls about its points that reach to their k-th nearest neighbour in
+    the set. Precision falls when garments are odd, recall when kinds of garments are missing. Both grow with the
+    number of points, so compare equal numbers.  real: (n, f), drawn: (m, f), feature vectors.
+    Raises ValueError for a k that is not a whole number above 0 and below n and m, and when the features differ.
+    Kynkäänniemi et al. 2019 (arXiv:1904.06991), eq. 1 to 3.
+    """
+    if real.ndim != 2 or drawn.ndim != 2 or real.shape[1] != drawn.shape[1]:
+        raise ValueError(f"real has shape {tuple(real.shape)} and drawn has {tuple(drawn.shape)}: give feature vectors of one classifier")
+    if not isinstance(k, int) or not 0 < k < min(len(real), len(drawn)):
+        raise ValueError(f"k = {k!r}: give a whole number above 0 and below the {min(len(real), len(drawn))} points")
+
+    def covered(points: Tensor, of: Tensor) -> float:
+        radius = torch.cat([torch.cdist(part, of).kthvalue(k + 1, dim=1).values for part in of.split(batch)])   # the nearest is itself
+        return torch.cat([(torch.cdist(part, of) <= radius).any(1) for part in points.split(batch)]).double().mean().item()
+
+    return covered(drawn, real), covered(real, drawn)
 
 
 def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 64, *, generator: torch.Generator | None = None) -> float:

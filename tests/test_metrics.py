@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from sdelib import metrics, weights
 from sdelib.data import fashion_mnist
 from sdelib.metrics import (ClassificationLoss, GarmentClassifier, Moments, accuracy, features, frechet_distance, moments,
-                            sliced_wasserstein, split_floor)
+                            precision_recall, sliced_wasserstein, split_floor)
 from test_data import REAL
 
 
@@ -239,3 +239,34 @@ def test_sliced_wasserstein_refuses():
         sliced_wasserstein(x, x[:4])
     with pytest.raises(ValueError, match="generator is missing"):
         sliced_wasserstein(x, x)
+
+
+# ---- precision and recall
+
+def cloud(n, centre, seed):
+    return torch.randn(n, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + centre
+
+
+def test_precision_and_recall_of_what_is_known():
+    real = torch.cat([cloud(400, 0.0, 1), cloud(400, 50.0, 2)])
+    assert precision_recall(real, real) == (1.0, 1.0)                                     # every point is inside its own ball
+    assert precision_recall(real, cloud(800, -50.0, 3)) == (0.0, 0.0)
+    precision, recall = precision_recall(real, cloud(800, 0.0, 4))                        # one of two modes is missing
+    inside, other = precision_recall(cloud(400, 0.0, 1), cloud(800, 0.0, 4))
+    assert precision == inside > 0.6 and recall == other / 2                               # the far mode is covered by nothing
+    precision, recall = precision_recall(real, torch.cat([real, cloud(800, -50.0, 5)]))   # half is odd, nothing is missing
+    assert precision == 0.5 and recall == 1.0
+
+
+def test_precision_and_recall_by_hand():
+    """On the line: real 0, 1, 3 with k = 1 has balls [-1, 1], [0, 2], [1, 5]; drawn 4, 6, 6.5 has [2, 6], [5.5, 6.5], [6, 7]."""
+    real, drawn = torch.tensor([[0.0], [1.0], [3.0]]), torch.tensor([[4.0], [6.0], [6.5]])
+    assert precision_recall(real, drawn, 1) == pytest.approx((1 / 3, 1 / 3))               # 4 is in [1, 5];  3 is in [2, 6]
+    assert precision_recall(real, drawn, 1, batch=2) == precision_recall(real, drawn, 1)
+
+
+@pytest.mark.parametrize("real, drawn, k, says", [((9, 2), (9, 3), 3, "drawn has"), ((9, 2), (3, 2), 3, "k = 3"), ((9, 2), (9, 2), 0, "k = 0"),
+                                                  ((9,), (9, 2), 3, "real has shape")])
+def test_precision_and_recall_refuse(real, drawn, k, says):
+    with pytest.raises(ValueError, match=says):
+        precision_recall(torch.zeros(real), torch.zeros(drawn), k)
