@@ -98,13 +98,14 @@ refresh: $(SDELIB)
 # ---------------------------------------------------------------- the tests
 
 # Each stage is named, in the order in which it is likely to fail, and stops the run when it does.
-# What a stage skipped is counted at the end. Tests run $(JOBS) at a time, so each computes with one thread.
+# What a stage skipped is counted at the end. Tests run $(JOBS) at a time, so each computes with one thread:
+# with more threads than cores, PyTorch's small operations wait for each other for minutes.
 PYTEST  = $(PY) -m pytest -q -p no:cacheprovider
 SPREAD  = -n $(JOBS) --dist loadfile
 SKIPPED = _build/skipped.txt
 SLOWER  = --ignore tests/test_chapters.py --ignore tests/test_setup_cell.py
 
-test: export OMP_NUM_THREADS ?= 1
+test: export OMP_NUM_THREADS := 1
 test: $(SITE)
 	@rm -f $(SKIPPED)
 	@echo; echo '== 1/5  unit tests'
@@ -112,9 +113,9 @@ test: $(SITE)
 	@echo; echo '== 2/5  the data tests again, on the stand-in for Fashion-MNIST'
 	@SDELIB_DATA=fallback $(PYTEST) -m 'not browser and not real_data' tests/test_data.py tests/test_metrics.py
 	@echo; echo '== 3/5  every chapter with smoke parameters, on the data that are there and on the stand-in'
-	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) tests/test_chapters.py tests/test_setup_cell.py
+	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist load tests/test_chapters.py tests/test_setup_cell.py
 	@echo; echo '== 4/5  every chapter at its default parameters, against its stored outputs'
-	@$(PYTEST) -p no:warnings $(SPREAD) --nbval-lax --nbval-current-env --nbval-cell-timeout 180 \
+	@$(PYTEST) -p no:warnings $(SPREAD) --nbval-lax --nbval-current-env --nbval-cell-timeout 600 \
 	  book/intro.ipynb $(wildcard chapters/*.ipynb)
 	@echo; echo '== 5/5  the site in Chromium'
 	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) $(SPREAD) -m browser tests
