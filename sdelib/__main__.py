@@ -48,13 +48,15 @@ def number(kind: type, low: float, high: float = math.inf) -> Callable[[str], fl
 
 
 def label(text: str) -> int | str:
-    """An argparse type: the number or the name of a class, or "each"."""
-    if text == "each" or text in CLASSES:
-        return text if text == "each" else CLASSES.index(text)
+    """An argparse type: the number or the name of a class, "each" or "none"."""
+    if text in ("each", "none"):
+        return text
+    if text in CLASSES:
+        return CLASSES.index(text)
     if text.isdigit() and int(text) < len(CLASSES):
         return int(text)
     names = ", ".join(f"{k} ({name})" for k, name in enumerate(CLASSES))
-    raise argparse.ArgumentTypeError(f"{text!r} is not allowed; give one of {names}, or each")
+    raise argparse.ArgumentTypeError(f"{text!r} is not allowed; give one of {names}, or each, or none")
 
 
 SEED = number(int, -1, 2**63 - 1)
@@ -142,15 +144,15 @@ def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device) -> 
     network = network.to(device)
     if labelled:
         return score_from(in_batches(network, args.batch), sde, label=_label(args, device), guidance=args.guidance), t_min
-    if args.label is not None or args.guidance != 1:
+    if args.label not in (None, "none") or args.guidance != 1:
         raise ValueError(f"--label and --guidance need a network that knows labels, and {name} does not: leave --weights out")
     return in_batches(network.on(sde), args.batch), t_min
 
 
 def _label(args: argparse.Namespace, device: torch.device) -> torch.Tensor | int | None:
-    if args.label == "each":
+    if args.label in (None, "each"):
         return torch.arange(args.n, device=device) % len(CLASSES)
-    return args.label
+    return None if args.label == "none" else args.label
 
 
 # ---- train
@@ -332,7 +334,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     p.add_argument("--beta-min", type=POSITIVE, help="vp, subvp: β at t = 0 (0.1 when not given)")
     p.add_argument("--beta-max", type=POSITIVE, help="vp, subvp: β at t = T (20 when not given)")
     p.add_argument("--weights", metavar="NAME", default=NETWORK, help="bundled network: " + ", ".join(n for n in weights.names() if n != "classifier" and n != "moments"))
-    p.add_argument("--label", type=label, metavar="CLASS", help="0 to 9, a class by name, or each: the ten in turn")
+    p.add_argument("--label", type=label, metavar="CLASS", help="0 to 9, a class by name, each (the ten in turn: what is done where nothing is given), or none")
     p.add_argument("--guidance", type=number(float, -1e-9), default=1.0, help="weight of the label; above 1: more typical garments, fewer kinds")
     p.add_argument("--solver", choices=SOLVERS, default="dpm++2m", help="the step")
     p.add_argument("--steps", type=COUNT, default=18, help="steps from T to t_min")

@@ -13,14 +13,15 @@ from torch import Tensor
 
 from . import weights
 from .brownian import WhiteNoise
-from .sampling import sample_images
+from .denoiser import SIGMA_MIN, first_time, score_from
+from .sampling import GRIDS, SOLVERS, sample_images
 from .sdes import VE, Reverse
 from .solvers import denoise, euler_maruyama, heun, integrate, platen, uniform_times
 from .widgets import Slider, Switch, Table, images
 
-__all__ = ["RECIPES", "intro", "source_experiment", "stored_table"]
+__all__ = ["RECIPES", "intro", "source_experiment", "quality", "stored_table"]
 
-SOLVERS = {"Euler–Maruyama": (euler_maruyama, 1.0), "Platen": (platen, 1.0), "probability flow": (euler_maruyama, 0.0)}
+SOURCE = {"Euler–Maruyama": (euler_maruyama, 1.0), "Platen": (platen, 1.0), "probability flow": (euler_maruyama, 0.0)}
 
 
 def stored_table(name: str) -> Table:
@@ -69,7 +70,7 @@ def source_experiment(n: int = 15):
     network = weights.load("unet-sigma50")
 
     def compute(sigma: float, steps: int, solver: str):
-        step, eta = SOLVERS[solver]
+        step, eta = SOURCE[solver]
         sde = VE.power(sigma)
         pixels, nfe = sample_images(network.on(sde), sde, n, steps=steps, step=step, eta=eta,
                                     generator=torch.Generator().manual_seed(1), progress=False)
@@ -78,8 +79,26 @@ def source_experiment(n: int = 15):
 
     controls = [Slider("sigma", "σ", [2.0, 5.0, 10.0, 25.0, 50.0], start=25.0),
                 Slider("steps", "steps", [20, 60, 200], integer=True, log=True, start=200),
-                Switch("solver", "solver", list(SOLVERS))]
+                Switch("solver", "solver", list(SOURCE))]
     return controls, compute
 
 
-RECIPES = {"intro": intro, "source-experiment": source_experiment}
+def quality(n: int = 8):
+    """Chapter 13's knobs: solver, evaluations of the network, and σ_max of VE(0.01, σ_max), from the same start."""
+    network = weights.load("denoiser")
+    names = {"DPM++(2M)": "dpm++2m", "DPM++(2M) SDE": "dpm++2m-sde", "EDM's Heun": "edm-heun", "ancestral": "ancestral",
+             "Euler–Maruyama": "euler-maruyama", "flow, Heun": "probability-flow-heun"}
+
+    def compute(solver: str, evaluations: int, sigma_max: float):
+        sde, chosen, generator = VE(0.01, sigma_max), SOLVERS[solver], torch.Generator().manual_seed(8)
+        steps = chosen.steps(evaluations)
+        pixels, nfe = sample_images(score_from(network, sde), sde, n, steps=steps, step=chosen.make(steps, generator), eta=chosen.eta,
+                                    grid=GRIDS["karras"], t_min=first_time(sde, 1.0001 * SIGMA_MIN), generator=generator, progress=False)
+        return images(pixels=pixels[:, 0], columns=n // 2, note=f"{nfe} network evaluations, {steps} steps")
+
+    controls = [Switch("solver", "solver", names), Slider("evaluations", "evaluations", [5, 10, 18, 35, 100], integer=True, log=True, start=18),
+                Slider("sigma_max", "σ max", [5.0, 10.0, 20.0, 40.0, 80.0], log=True, start=80.0)]
+    return controls, compute
+
+
+RECIPES = {"intro": intro, "source-experiment": source_experiment, "quality": quality}

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import torch
 
+from .denoiser import first_time
 from .densities import two_modes
 from .langevin import ladder, langevin
+from .metrics import frechet_bias, stored_moments
 from .score_matching import implicit_loss
 from .sdes import VE, VP, GeometricBrownian
 from .solvers import platen
@@ -111,6 +113,16 @@ def _is_platen(step: object) -> str:
         dt = torch.tensor(dt, dtype=torch.float64)
         if not torch.allclose(step(sde, x, t, dt, dw), platen(sde, x, t, dt, dw), rtol=1e-9):
             return f"the step is not Platen's for Δt = {dt.item():g}"
+    return ""
+
+
+def _is_score_of_noise(answer: object) -> str:
+    if not callable(answer):
+        return "give a function of (x, eps, scale, std)"
+    x, eps = torch.linspace(-2, 2, 6, dtype=torch.float64).reshape(3, 2), torch.linspace(1, -1, 6, dtype=torch.float64).reshape(3, 2)
+    for scale, std in ((1.0, 3.0), (0.6, 0.8)):
+        if not torch.allclose(torch.as_tensor(answer(x, eps, scale, std)), ((x - std * eps) / scale - x / scale) * scale / std**2, atol=1e-8):
+            return f"it is not the score for scale = {scale:g} and std = {std:g}"
     return ""
 
 
@@ -340,4 +352,36 @@ EXERCISES: dict[str, Exercise] = {
         "std(t)² = (σ²ᵗ − 1)/(2 ln σ) is about t when t is small; multiply the root by 255.",
         number(255 * float(VE.power(25.0).marginal(torch.tensor(1e-3, dtype=torch.float64))[1])),
         "The noiseless last step costs one evaluation and removes it."),
+    "12.1": Exercise(
+        "c_out² = (1 − c)² σ_d² + c² σ² is a parabola in c = c_skip: set its derivative to zero.",
+        function(lambda sigma: 0.25 / (0.25 + sigma**2), torch.tensor([0.01, 0.3, 0.5, 2.0, 100.0])),
+        "It passes through what is signal, in proportion."),
+    "12.2": Exercise(
+        "e^B − 1 = 0.002², so B is about 4e-6; solve 0.1 t + 9.95 t² = B.",
+        number(first_time(VP())),
+        "A time means nothing before you know the noise level that it has."),
+    "12.3": Exercise(
+        "what is older than k steps has the weight βᵏ: set it to one half.",
+        number(math.log(2) / -math.log(0.999)),
+        "An average that looks back further than the training is long keeps its beginning."),
+    "12.4": Exercise(
+        "D = (x − std·eps)/scale; put it into the formula from the denoiser to the score.",
+        _is_score_of_noise,
+        "Guessing the noise, the image or the score is one thing in three units."),
+    "13.1": Exercise(
+        "the bias is c/n: divide c by 0.05.",
+        number(frechet_bias(stored_moments()) / 0.05, relative=2e-2),
+        "Two figures with different numbers of images do not compare."),
+    "13.2": Exercise(
+        "a step costs two evaluations, and the noiseless last one costs one more.",
+        number(17, relative=1e-6),
+        "A method of two evaluations a step has half as many steps to be better in."),
+    "13.3": Exercise(
+        "for Gaussians on the line the trace term is (s_a − s_b)².",
+        function(lambda s: 0.25 + (s - 1) ** 2, torch.tensor([0.0, 0.5, 1.0, 3.0])),
+        "It is the squared cost of moving one onto the other."),
+    "13.4": Exercise(
+        "every sample is where real ones are; which share of the real ones is where samples are?",
+        lambda answer: "" if len(pair := [float(a) for a in answer]) == 2 and pair == [1.0, 0.9] else f"{answer!r} is not it",
+        "Two numbers, since two different things can go wrong."),
 }

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from . import weights
 
 __all__ = ["GarmentClassifier", "ClassificationLoss", "features", "accuracy", "Moments", "moments",
-           "stored_moments", "frechet_distance", "split_floor", "precision_recall", "sliced_wasserstein"]
+           "stored_moments", "frechet_distance", "frechet_bias", "split_floor", "precision_recall", "sliced_wasserstein"]
 
 
 class GarmentClassifier(nn.Module):
@@ -115,6 +115,17 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     cross = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
     trace = a.covariance.trace() + b.covariance.trace() - 2 * cross
     return max(0.0, float((a.mean - b.mean).square().sum() + trace))
+
+
+def frechet_bias(reference: Moments) -> float:
+    """c = tr Σ + ½ Σ_ij λ_i λ_j (1 + δ_ij)/(λ_i + λ_j),  with which E[F] ≈ c/n for n draws of the reference itself.
+
+    λ: the eigenvalues of Σ. The first term is the error of the mean, the second that of the covariance: expand F to
+    second order in it, with Gaussian features. In squared feature units.
+    """
+    v = torch.linalg.eigvalsh(reference.covariance).clamp(min=1e-300)
+    pairs = v[:, None] * v / (v[:, None] + v)
+    return float(v.sum() + (pairs.sum() + pairs.diagonal().sum()) / 2)
 
 
 def split_floor(x: Tensor, n: int, *, draws: int = 10, generator: torch.Generator) -> tuple[float, float]:

@@ -168,7 +168,8 @@ def test_labels(bundled, tmp_path):
     assert not np.array_equal(read(tmp_path / "a.npz")[0], found[5])
     assert draw(tmp_path / "a.npz", "--label", 5, "--guidance", 0, n=11) == 0
     free = read(tmp_path / "a.npz")[0]
-    assert draw(tmp_path / "a.npz", n=11) == 0 and np.array_equal(read(tmp_path / "a.npz")[0], free)
+    assert draw(tmp_path / "a.npz", "--label", "none", n=11) == 0 and np.array_equal(read(tmp_path / "a.npz")[0], free)
+    assert draw(tmp_path / "a.npz", n=11) == 0 and np.array_equal(read(tmp_path / "a.npz")[0], found["each"])      # with no --label
     assert CLASSES.index("sandal") == 5
 
 
@@ -231,7 +232,7 @@ def test_the_denoiser_serves_every_sde(bundled, tmp_path, monkeypatch):
     (["--label", "10"], ["'10'", "9 (ankle boot)", "each"]),
     (["--label", "hat"], ["'hat'", "0 (T-shirt)"]),
     (["--guidance", "-1", "--label", "1"], ["--guidance", "'-1'"]),
-    (["--guidance", "2"], ["guidance = 2", "give a label"]),
+    (["--guidance", "2", "--label", "none"], ["guidance = 2", "give a label"]),
     (["--label", "1", "--weights", "unet-sigma25", "--sigma", "25"], ["--label", "unet-sigma25", "leave --weights out"]),
     (["--grid", "chebyshev"], ["'uniform'", "'karras'"]),
     (["--sigma", "25", "--sigma-max", "4"], ["--sigma", "--sigma-max"]),

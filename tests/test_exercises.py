@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sdelib.exercises import EXERCISES, check
+from sdelib.metrics import frechet_bias, stored_moments
 from sdelib.sdes import VE
 
 
@@ -70,6 +71,14 @@ RIGHT = {
     "11.1": [64.9, 64.891],
     "11.2": [platen],
     "11.3": [8.08, 255 * 0.0316734],
+    "12.1": [lambda sigma: 1 - sigma**2 / (0.25 + sigma**2)],
+    "12.2": [4e-5, 3.9842e-5],
+    "12.3": [693, 692.8],
+    "12.4": [lambda x, eps, scale, std: -eps / std],
+    "13.1": [frechet_bias(stored_moments()) / 0.05],
+    "13.2": [17, 17.0],
+    "13.3": [lambda s: 0.5**2 + 1 + s**2 - 2 * s],
+    "13.4": [(1, 0.9), [1.0, 0.9]],
 }
 WRONG = {
     "1.1": [lambda x: 4 * x / (3 + x**2), lambda x: -4 * x / (1 + x**2 / 3), lambda x: x.sum(), 3.0, lambda x: 1 / 0],
@@ -122,6 +131,15 @@ WRONG = {
     "11.1": [25, 22.46, 40.0],
     "11.2": [forwards_only, without_half, lambda sde, x, t, dt, dw: x + sde.drift(x, t) * dt + sde.diffusion(x, t) * dw, 7],
     "11.3": [0.0316, 1.0, 255 * 0.001],
+    "12.1": [lambda sigma: 0.5 / (0.5 + sigma), lambda sigma: (0.25 / (0.25 + sigma**2)) ** 0.5, lambda sigma: sigma**2 / (0.25 + sigma**2), lambda sigma: 1.0, 0.5],
+    "12.2": [0.002, 0.02, 2e-4, 6.34e-4, 1e-3],     # the ratio; B for the ratio's first power; …; without the linear term
+    "12.3": [1000, 999, 500, 301, 1443],            # 1/(1 − β); …; log₁₀; without ln 2
+    "12.4": [lambda x, eps, scale, std: -eps, lambda x, eps, scale, std: (x - std * eps) / scale, lambda x, eps, scale, std: -eps / std**2,
+             lambda x, eps, scale, std: eps / std, lambda x, eps, scale, std: -scale * eps / std, 1.0],
+    "13.1": [20, 1 / 0.05, frechet_bias(stored_moments()), 2 * frechet_bias(stored_moments()) / 0.05],
+    "13.2": [18, 35, 34, 17.5],                     # EDM's own count; evaluations; …
+    "13.3": [lambda s: 0.25 + (s**2 - 1) ** 2, lambda s: 0.5 + (s - 1).abs(), lambda s: (s - 1) ** 2, 0.25],
+    "13.4": [(0.9, 1), (1, 1), (0.9, 0.9), (1, 0.9, 0), (0.9,)],
 }
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from sdelib import metrics, weights
 from sdelib.data import fashion_mnist
-from sdelib.metrics import (ClassificationLoss, GarmentClassifier, Moments, accuracy, features, frechet_distance, moments,
+from sdelib.metrics import (ClassificationLoss, GarmentClassifier, Moments, accuracy, features, frechet_bias, frechet_distance, moments,
                             precision_recall, sliced_wasserstein, split_floor)
 from test_data import REAL
 
@@ -65,18 +65,19 @@ def test_moments():
 
 
 def test_sample_size_bias():
-    """n vectors of N(0, I_d) against N(0, I_d) itself: to first order in 1/n,
+    """n vectors of N(0, Σ) against N(0, Σ) itself: to first order in 1/n,
 
-    E‖mean‖² = d/n, and the covariance is I + H with E tr H² = d(d + 1)/(n − 1), of which the
+    E‖mean‖² = tr Σ/n, and for Σ = I the covariance is I + H with E tr H² = d(d + 1)/(n − 1), of which the
     distance keeps ¼: ‖√(I + H) − I‖² ≈ ¼ tr H².  So E ≈ d/n + d(d + 1)/(4n)."""
     d, n, draws = 8, 400, 200
-    truth = gaussian(torch.zeros(d), torch.eye(d))
-    generator = torch.Generator().manual_seed(7)
-    found = torch.tensor([frechet_distance(moments(torch.randn(n, d, generator=generator)), truth) for _ in range(draws)])
-    expected = d / n + d * (d + 1) / (4 * n)
-    # 5 standard errors, and d/n = 2% for the next order
-    assert abs(float(found.mean()) - expected) < 5 * float(found.std()) / math.sqrt(draws) + 0.02 * expected
-    assert expected > 0.05
+    assert frechet_bias(gaussian(torch.zeros(d), torch.eye(d))) == pytest.approx(d + d * (d + 1) / 4, rel=1e-12)
+    root = torch.diag(torch.logspace(-1, 1, d, dtype=torch.float64)) @ torch.linalg.qr(torch.randn(d, d, generator=torch.Generator().manual_seed(3), dtype=torch.float64))[0]
+    for a in (torch.eye(d, dtype=torch.float64), root):
+        truth, generator = gaussian(torch.zeros(d), a.T @ a), torch.Generator().manual_seed(7)
+        found = torch.tensor([frechet_distance(moments(torch.randn(n, d, generator=generator, dtype=torch.float64) @ a), truth) for _ in range(draws)])
+        expected = frechet_bias(truth) / n
+        # 5 standard errors, and d/n = 2% for the next order
+        assert abs(float(found.mean()) - expected) < 5 * float(found.std()) / math.sqrt(draws) + 0.02 * expected
 
 
 def test_split_floor_is_the_bias_of_both_sides():

@@ -24,13 +24,15 @@ from sdelib import weights
 from sdelib.data import Garments, fashion_mnist
 from sdelib.denoiser import SIGMA_MIN, Denoiser, first_time, score_from
 from sdelib.metrics import features, frechet_distance, moments, precision_recall, sliced_wasserstein, stored_moments
-from sdelib.sampling import GRIDS, SOLVERS, sample_images
+from sdelib.sampling import GRIDS, SOLVERS, in_batches, sample_images
 from sdelib.sdes import VE, VP, GaussianSDE, SubVP
 
 OUT = Path(__file__).parents[1] / "results" / "quality.csv"
 PROCESSES: dict[str, GaussianSDE] = {"power 25": VE.power(25.0), "VP": VP(), "sub-VP": SubVP()} \
     | {f"VE {s}": VE(0.01, s) for s in (5, 10, 20, 40, 80)}
 BUDGETS = (5, 10, 18, 35, 50, 100)
+TOLD = " told the class"
+"""Ends the name of a network that is told a class for each image, the ten in turn."""
 
 
 @dataclass(frozen=True)
@@ -54,32 +56,39 @@ MAIN = ["dpm++2m", "ddim", "edm-heun", "euler-maruyama", "dpm++2m-sde", "exponen
         "probability-flow-euler", "probability-flow-heun", "probability-flow-rk45", "edm-churn"]
 """The solvers of the table; the others of SOLVERS are one of these where noise is additive, or are in the part `pairs`."""
 
+SMALL, LARGE = "denoiser-small" + TOLD, "denoiser" + TOLD
 PARTS: dict[str, list[Run]] = {
-    "source": [Run("source", "unet-sigma25", "power 25", "euler-maruyama", "uniform", 501, 500, 0)],
-    "main": [Run("main", "denoiser-small", "VE 80", solver, "karras", budget, 1000, 0)
+    "source": [Run("source", "unet-sigma25", "power 25", "euler-maruyama", "uniform", budget, 500, 0) for budget in (501, 100, 35)],
+    "main": [Run("main", SMALL, "VE 80", solver, "karras", budget, 1000, 0)
              for budget in BUDGETS for solver in MAIN if SOLVERS[solver].evaluations < budget],
-    "large": [Run("large", "denoiser", "VE 80", solver, "karras", budget, 1000, 0)
-              for budget in (10, 18, 35) for solver in ("dpm++2m", "edm-heun", "dpm++2m-sde")],
-    "pairs": [Run("pairs", "denoiser-small", process, solver, "karras", 100, 250, 0)
+    "untold": [Run("untold", network, "VE 80", solver, "karras", budget, 1000, 0) for network in ("denoiser-small", "denoiser")
+               for budget in (10, 18, 35) for solver in ("dpm++2m", "dpm++2m-sde", "edm-heun")],
+    "large": [Run("large", LARGE, "VE 80", solver, "karras", budget, 1000, 0)
+              for budget in (5, 10, 18, 35) for solver in ("dpm++2m", "dpm++2m-sde", "edm-heun")],
+    "sigma_max": [Run("sigma_max", SMALL, f"VE {s}", "dpm++2m", "karras", 18, 1000, 0) for s in (5, 10, 20, 40)],
+    "pairs": [Run("pairs", SMALL, process, solver, "karras", 100, 250, 0)
               for solver in SOLVERS for process in ("VE 80", "VP", "sub-VP")],
-    "sigma_max": [Run("sigma_max", "denoiser-small", f"VE {s}", "dpm++2m", "karras", 18, 1000, 0) for s in (5, 10, 20, 40)],
-    "beyond": [Run("beyond", "denoiser-small", "VE 80", solver, "karras", budget, 500, 0)
+    "beyond": [Run("beyond", SMALL, "VE 80", solver, "karras", budget, 500, 0)
                for budget in (250, 500, 1000) for solver in ("euler-maruyama", "predictor-corrector", "dpm++2m-sde")],
-    "floor": [Run("floor", "-", "-", "real", "-", 0, n, seed) for n in (250, 500, 1000, 5000) for seed in range(10)],
+    "floor": [Run("floor", "-", "-", "real" + told, "-", 0, n, seed) for told in ("", TOLD) for n in (250, 500, 1000, 5000) for seed in range(10)],
 }
 
 
 def measure(run: Run, test: Garments) -> dict:
     start, steps, nfe = time.perf_counter(), 0, 0
     if run.part == "floor":
-        images = test.images[torch.randperm(len(test), generator=torch.Generator().manual_seed(run.seed))[:run.n]]
+        order = torch.randperm(len(test), generator=torch.Generator().manual_seed(run.seed))
+        if run.solver.endswith(TOLD):               # as many of each class
+            order = torch.cat([order[test.labels[order] == k][:run.n // 10] for k in range(10)])
+        images = test.images[order[:run.n]]
     else:
-        sde, solver, network = PROCESSES[run.process], SOLVERS[run.solver], weights.load(run.network)
+        sde, solver, network = PROCESSES[run.process], SOLVERS[run.solver], weights.load(run.network.removesuffix(TOLD))
         steps, generator = solver.steps(run.budget), torch.Generator().manual_seed(run.seed)
-        known = isinstance(network, Denoiser)
-        images, nfe = sample_images(score_from(network, sde) if known else network, sde, run.n, steps=steps,
+        known, split = isinstance(network, Denoiser), in_batches(network, 50)
+        label = torch.arange(run.n) % 10 if run.network.endswith(TOLD) else None
+        images, nfe = sample_images(score_from(split, sde, label=label) if known else split, sde, run.n, steps=steps,
                                     step=solver.make(steps, generator), eta=solver.eta, grid=GRIDS[run.grid], generator=generator,
-                                    t_min=first_time(sde, SIGMA_MIN * 1.0001) if known else 1e-3, batch=50, progress=False)
+                                    t_min=first_time(sde, SIGMA_MIN * 1.0001) if known else 1e-3, batch=None, progress=False)
     seconds = time.perf_counter() - start
     classifier, draws = weights.load("classifier"), torch.Generator().manual_seed(1)
     train = fashion_mnist()
@@ -108,7 +117,8 @@ def header() -> list[str]:
     known = weights.sums()
     return ["# command: python tools/quality.py",
             "# budget: the most evaluations of the network that a run may take, the noiseless last one included.  process: VE s is VE(0.01, s);",
-            "#         VP is VP(0.1, 20); all stop where std/scale = 0.002, but power 25, the source's, at t = 0.001.  floor: n random test images.",
+            "#         VP is VP(0.1, 20); all stop where std/scale = 0.002, but power 25, the source's, at t = 0.001.",
+            f"#         {TOLD[1:]}: the ten in turn; else no class is told.  floor: n random test images; {TOLD[1:]}: as many of each.",
             "# frechet: squared, to the 60,000 training images in the bundled classifier's 64 features; biased upward by about 1/n.",
             "# sliced_wasserstein, precision, recall: against n random training images; 256 directions, and 3 neighbours in those features.",
             "# seconds: wall time of the sampling alone, rough: other jobs ran beside.",
