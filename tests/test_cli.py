@@ -200,7 +200,7 @@ def test_the_command_is_sample_images(bundled, tmp_path):
     assert draw(tmp_path / "a.npz", "--seed", 3, "--weights", "unet-sigma25", "--sigma", 25, "--solver", "euler-maruyama", "--grid", "uniform") == 0
     x, nfe = sample_images(weights.load("unet-sigma25"), VE.power(25.0), 5, steps=3, generator=torch.Generator().manual_seed(3), progress=False)
     assert np.array_equal(read(tmp_path / "a.npz")[0], (x[:, 0] * 255).round().byte().numpy()) and nfe == 4
-    assert draw(tmp_path / "a.npz", "--seed", 3, "--sde", "vp", "--solver", "exponential") == 0
+    assert draw(tmp_path / "a.npz", "--seed", 3, "--sde", "vp", "--solver", "exponential", "--label", "none") == 0
     score, sde = score_from(weights.load("denoiser"), VP()), VP()
     x, nfe = sample_images(score, sde, 5, steps=3, step=SOLVERS["exponential"].make(3, None), grid=karras_times,
                            t_min=first_time(sde, SIGMA_MIN * 1.0001), generator=torch.Generator().manual_seed(3), progress=False)
