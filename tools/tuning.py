@@ -52,9 +52,9 @@ SETTINGS = [
     Setting("learning rate × ¼", train={"lr": 5e-4}),
     Setting("learning rate × 2", train={"lr": 4e-3}),
     Setting("no average of the weights", train={"ema": 0.0}),
-    Setting("longer average (β 0.9995)", train={"ema": 0.9995}),
-    Setting("narrower (24, 40)", network={"widths": (24, 40)}),
-    Setting("wider (64, 112)", network={"widths": (64, 112)}),
+    Setting("shorter average (β 0.9)", train={"ema": 0.9}),
+    Setting("narrower (24 and 40)", network={"widths": (24, 40)}),
+    Setting("wider (64 and 112)", network={"widths": (64, 112)}),
     Setting("dropout 0.1", network={"dropout": 0.1}),
     Setting("mirrored images", loss={"flips": True}),
     Setting("no labels told", loss={"drop": 1.0}),
@@ -85,7 +85,7 @@ def run(setting: Setting, seed: int, data, test) -> dict:
 
 def text(rows: list[dict]) -> str:
     lines = ["# command: python tools/tuning.py",
-             f"# base: Denoiser((32, 56)), {STEPS} steps of batch {BATCH}, learning rate {BASE['lr']:g} with {BASE['warmup']} steps of warm-up and a cosine to 0, average β {BASE['ema']},",
+             f"# base: Denoiser((32, 56)), {STEPS} steps of batch {BATCH}, learning rate {BASE['lr']:g} with {BASE['warmup']} steps of warm-up and a cosine to 0, average β = min({BASE['ema']}, (1 + k)/(10 + k)) at step k,",
              "#       ln σ ~ N(−1.2, 1.4²) with a share of 0.1 uniform, no dropout, a tenth of the labels not told.  One change a row.",
              "# train_loss: mean of the last 100 steps; only rows with the same distribution of σ compare.",
              "# error_σ: mean square of D − x₀ on 1,000 test images with their labels, on the same noise in every run.",
