@@ -16,7 +16,7 @@ MATHJAX  := book/_static/vendor/mathjax/tex-mml-chtml.js
 SITE     := _build/.site
 
 PAGES    := $(wildcard book/*.md book/*.ipynb book/*.bib chapters/*.ipynb)
-WHOLE    := _config.yml _toc.yml $(MATHJAX) $(wildcard book/_static/*.* book/_extra/*.*)
+WHOLE    := _config.yml _toc.yml $(MATHJAX) $(wildcard book/_static/*.* book/_extra/*.* book/_ext/*.py)
 
 # Kernels and tools come from .venv, whatever else is installed.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
