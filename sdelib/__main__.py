@@ -129,7 +129,7 @@ def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device) -> 
 
     name, network = args.weights, weights.load(args.weights)
     if not hasattr(network, "correction"):
-        raise ValueError(f"--weights {name} is not a score; allowed: " + ", ".join(n for n in weights.names() if n not in ("classifier", "moments")))
+        raise ValueError(f"--weights {name} is not a score; allowed: " + ", ".join(_scores()))
     labelled = isinstance(network, Denoiser)
     low, high = (SIGMA_MIN, SIGMA_MAX) if labelled else (ratio(network.sde, T_TRAINED[type(network.sde)]), ratio(network.sde, network.sde.T))
     if not low < (reached := ratio(sde, sde.T)) <= high * (1 + 1e-6):
@@ -149,6 +149,10 @@ def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device) -> 
     return in_batches(network.on(sde), args.batch), t_min
 
 
+def _scores() -> list[str]:
+    return [name for name in weights.names() if name not in ("classifier", "noisy-classifier", "moments")]
+
+
 def _label(args: argparse.Namespace, device: torch.device) -> torch.Tensor | int | None:
     if args.label in (None, "each"):
         return torch.arange(args.n, device=device) % len(CLASSES)
@@ -158,9 +162,10 @@ def _label(args: argparse.Namespace, device: torch.device) -> torch.Tensor | int
 # ---- train
 
 def train(args: argparse.Namespace) -> None:
-    """Train the U-Net on dx = σᵗ dw or on a ladder of σ, or the classifier; resume from --checkpoint; bundle the result."""
+    """Train a score, the denoiser or a classifier; resume from --checkpoint; bundle the result."""
     from .data import fashion_mnist
     from .denoiser import Denoiser, DenoiserLoss
+    from .guidance import NoisyClassificationLoss, NoisyClassifier
     from .langevin import FASHION_MNIST_DISTANCE, ladder
     from .metrics import ClassificationLoss, GarmentClassifier, accuracy
     from .networks import ScoreUNet
@@ -178,6 +183,8 @@ def train(args: argparse.Namespace) -> None:
     elif args.what == "denoiser":
         network = Denoiser(tuple(args.widths), dropout=args.dropout, preconditioned=args.preconditioned)
         objective = DenoiserLoss(args.noise_mean, args.noise_std, args.spread, args.drop, args.flips)
+    elif args.what == "noisy-classifier":
+        network, objective = NoisyClassifier(), NoisyClassificationLoss()
     elif args.what == "ladder":
         sigmas = ladder(args.sigma_min, FASHION_MNIST_DISTANCE, 28 * 28).tolist()
         network, objective = ScoreUNet(NoiseLevel(sigmas[-1])), LadderLoss(sigmas)
@@ -187,7 +194,7 @@ def train(args: argparse.Namespace) -> None:
     if args.init is not None:
         _start_from(network, args.init)
     data = fashion_mnist(root=args.data)
-    tensors = (data.images, data.labels) if args.what in ("classifier", "denoiser") else (data.images,)
+    tensors = (data.images, data.labels) if args.what in ("classifier", "noisy-classifier", "denoiser") else (data.images,)
     result = run(network, objective, tensors, steps=args.steps, batch_size=args.batch, lr=args.lr, warmup=args.warmup,
                  ema=args.ema, seed=args.seed, checkpoint=args.checkpoint, every=args.every, precision=args.precision,
                  compiled=args.compile, cpu=device.type == "cpu")
@@ -333,7 +340,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     p.add_argument("--sigma-max", type=POSITIVE, help="ve: the largest σ of the geometric schedule (80 when nothing is given)")
     p.add_argument("--beta-min", type=POSITIVE, help="vp, subvp: β at t = 0 (0.1 when not given)")
     p.add_argument("--beta-max", type=POSITIVE, help="vp, subvp: β at t = T (20 when not given)")
-    p.add_argument("--weights", metavar="NAME", default=NETWORK, help="bundled network: " + ", ".join(n for n in weights.names() if n != "classifier" and n != "moments"))
+    p.add_argument("--weights", metavar="NAME", default=NETWORK, help="bundled network: " + ", ".join(_scores()))
     p.add_argument("--label", type=label, metavar="CLASS", help="0 to 9, a class by name, each (the ten in turn: what is done where nothing is given), or none")
     p.add_argument("--guidance", type=number(float, -1e-9), default=1.0, help="weight of the label; above 1: more typical garments, fewer kinds")
     p.add_argument("--solver", choices=SOLVERS, default="dpm++2m", help="the step")
@@ -348,8 +355,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .npz file to write or replace")
 
     p = commands["train"]
-    p.add_argument("--what", choices=("unet", "ladder", "denoiser", "classifier"), default="unet",
-                   help="the network: a U-Net for an SDE, one for a ladder of noise levels, the denoiser, or the classifier")
+    p.add_argument("--what", choices=("unet", "ladder", "denoiser", "classifier", "noisy-classifier"), default="unet",
+                   help="the network: a U-Net for an SDE, one for a ladder of noise levels, the denoiser, the classifier of the metrics, or one of noisy images")
     p.add_argument("--widths", type=number(int, 31), nargs=2, default=[64, 112], metavar="CHANNELS",
                    help="denoiser: channels at half and at quarter size, multiples of 8")
     p.add_argument("--noise-mean", type=number(float, -6, 6), default=-1.2, help="denoiser: mean of ln σ")

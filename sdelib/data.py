@@ -108,15 +108,21 @@ def _download(cache: Path) -> None:
         socket.setdefaulttimeout(before)
 
 
-def _fallback(reason: str, train: bool) -> Garments:
+def stand_in(train: bool = True) -> Garments:
+    """The bundled images that the book's own model drew, with the labels it was told: real is False."""
     with np.load(weights.checked("fallback.npz"), allow_pickle=False) as f:
         images, labels = f["images"], f["labels"]
     part = slice(None, -500) if train else slice(-500, None)
     images, labels = images[part], labels[part]
     source = f"{len(images):,} images drawn from this book's own model, not Fashion-MNIST"
-    warnings.warn(f"Fashion-MNIST cannot be had: {reason}. In its place: {source}. "
-                  "Numbers that hold for the real data set only are left out.", stacklevel=3)
     return Garments(torch.from_numpy(images).float()[:, None] / 255, torch.from_numpy(labels).long(), False, source)
+
+
+def _fallback(reason: str, train: bool) -> Garments:
+    garments = stand_in(train)
+    warnings.warn(f"Fashion-MNIST cannot be had: {reason}. In its place: {garments.source}. "
+                  "Numbers that hold for the real data set only are left out.", stacklevel=3)
+    return garments
 
 
 def two_moons(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Tensor:

@@ -131,6 +131,26 @@ class GaussianMixture:
         """The exact score(x, t) = ∇ log p_t(x): what a perfect network would return."""
         return lambda x, t: self.diffused(sde, t).score(x)
 
+    def conditioned(self, A: Tensor, y: Tensor, sigma_y: float) -> GaussianMixture:
+        """p(x | y) for y = A x + σ_y n: again a mixture, with  K = C Aᵀ (A C Aᵀ + σ_y² I)⁻¹  for each component,
+
+            m → m + K (y − A m),   C → (I − K A) C (I − K A)ᵀ + σ_y² K Kᵀ,   w → w N(y; A m, A C Aᵀ + σ_y² I), normalised.
+
+        A: (m, d).  y: (m,).   Raises ValueError for shapes that do not fit, and sigma_y that is not above 0.
+        """
+        A, y = A.to(self.means), y.to(self.means)
+        if A.ndim != 2 or A.shape[1] != self.dim or y.shape != (len(A),):
+            raise ValueError(f"A has shape {tuple(A.shape)} and y {tuple(y.shape)}: give (m, {self.dim}) and (m,)")
+        if not (math.isfinite(sigma_y) and sigma_y > 0):
+            raise ValueError(f"sigma_y = {sigma_y!r}: give a finite number above 0")
+        C, noise = self.covariances, sigma_y**2 * torch.eye(len(A)).to(A)
+        seen = A @ C @ A.T + noise
+        K = torch.linalg.solve(seen, A @ C).mT
+        off, rest = y - self.means @ A.T, torch.eye(self.dim).to(A) - K @ A
+        log = self.weights.log() + torch.distributions.MultivariateNormal(torch.zeros_like(y), seen).log_prob(off)
+        spread = rest @ C @ rest.mT + sigma_y**2 * K @ K.mT
+        return GaussianMixture(torch.softmax(log, 0), self.means + (K @ off[..., None])[..., 0], (spread + spread.mT) / 2)
+
 
 class EmpiricalDensity:
     """p(x) = (1/n) Σ_k N(x; scale·y_k, σ² I): a data set y_1 … y_n under noise, whose score is exact.

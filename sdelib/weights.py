@@ -133,11 +133,11 @@ def provenance(name: str) -> dict:
 
 
 def _build(spec: dict) -> nn.Module:
-    from . import denoiser, metrics, networks, sdes
+    from . import denoiser, guidance, metrics, networks, sdes
 
     spec = dict(spec)
     kind = spec.pop("class")
-    known = {c.__name__: c for c in (networks.ScoreMLP, networks.ScoreUNet, denoiser.Denoiser, metrics.GarmentClassifier)}
+    known = {c.__name__: c for c in (networks.ScoreMLP, networks.ScoreUNet, denoiser.Denoiser, metrics.GarmentClassifier, guidance.NoisyClassifier)}
     if kind not in known:
         raise ValueError(f"these weights are for a {kind}, which this sdelib does not have: update sdelib")
     if "sde" in spec:

@@ -1,8 +1,8 @@
 """Train another library's Fashion-MNIST model at the cost of ours, and measure its samples: python tools/peer_model.py
 
-The model is the U-Net of smalldiffusion's example `fashion_mnist_unet.py` with its own schedule, loss, learning rate,
-average of the weights and sampler. It has as many seconds of one processor core as the bundled denoiser's training
-took, and the same batch and precision. Its authors give it 300 epochs on a GPU, which is out of reach here.
+The model is the U-Net of smalldiffusion's example `fashion_mnist_unet.py` with its own schedule, loss, learning rate, average of the
+weights and sampler, and our batch size. It has as many seconds of one core of this machine as the training of our network would
+take here, in float32: the time of one of our steps, measured first, times our steps. Its authors give it 300 epochs on a GPU.
 Writes results/peer_model.csv.  Needs smalldiffusion (0.5.0 was used) and the real Fashion-MNIST.
 """
 
@@ -22,10 +22,12 @@ import torch
 
 from sdelib import weights
 from sdelib.data import fashion_mnist
+from sdelib.denoiser import Denoiser, DenoiserLoss
 from sdelib.metrics import features, frechet_distance, moments, precision_recall, stored_moments
 
 OUT = Path(__file__).parents[1] / "results" / "peer_model.csv"
-N, EMA, LR, BATCH = 1000, 0.999, 7e-4, 128
+OURS = "denoiser-small"
+N, EMA, LR, BATCH = 500, 0.999, 7e-4, 128
 FIELDS = ("parameters", "train_seconds", "train_steps", "sampler", "evaluations", "n", "frechet", "precision", "recall", "seconds", "date")
 
 
@@ -43,6 +45,19 @@ class Mirrored(torch.utils.data.Dataset):
         return x.flip(-1) if torch.rand(()) < 0.5 else x
 
 
+def our_cost(data) -> float:
+    """Seconds of one core that the training of OURS would take here: its steps, times the least time of one of six."""
+    network, loss, times = Denoiser(tuple(weights.load(OURS).config["widths"])), DenoiserLoss(), []
+    optimiser, x, y = torch.optim.AdamW(network.parameters()), data.images[:BATCH], data.labels[:BATCH]
+    for k in range(6):
+        start = time.process_time()
+        loss(network, x, y, *loss.draw(x, y, generator=torch.Generator().manual_seed(k))).mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        times.append(time.process_time() - start)
+    return min(times) * weights.provenance(OURS)["steps"]
+
+
 def trained(seconds: float, images: torch.Tensor):
     """(the averaged network, its schedule, steps): the example's training, stopped after so much processor time."""
     from accelerate import Accelerator
@@ -55,13 +70,13 @@ def trained(seconds: float, images: torch.Tensor):
     loader = torch.utils.data.DataLoader(Mirrored(images), batch_size=BATCH, shuffle=True)
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     start, step = time.process_time(), 0
-    for state in training_loop(loader, network, schedule, Accelerator(mixed_precision="bf16", cpu=True), lr=LR):
+    for state in training_loop(loader, network, schedule, Accelerator(cpu=True), lr=LR):
         step += 1                                   # it yields before the step, so the average is one step behind
         beta = min(EMA, (1 + step) / (10 + step))
         with torch.no_grad():
             for k, v in network.state_dict().items():
                 average[k].lerp_(v, 1 - beta)
-        if step % 50 == 1:
+        if step % 20 == 1:
             print(f"step {step}, {time.process_time() - start:.0f} s, loss {state.loss.item():.4f}", flush=True)
         if time.process_time() - start > seconds:
             break
@@ -72,14 +87,16 @@ def trained(seconds: float, images: torch.Tensor):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seconds", type=float, default=3346, help="of processor time for the training")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--seconds", type=float, help=f"of processor time for the training (default: what {OURS} would take)")
+    given = parser.parse_args().seconds
     data = fashion_mnist()
     if not data.real:
         sys.exit("this needs the real Fashion-MNIST")
     from accelerate import Accelerator
     from smalldiffusion import samples
 
+    seconds = our_cost(data) if given is None else given
+    print(f"{seconds:.0f} s of one core", flush=True)
     network, schedule, steps, spent = trained(seconds, data.images)
     classifier = weights.load("classifier")
     real = data.images[torch.randperm(len(data), generator=torch.Generator().manual_seed(1))[:N]]
@@ -96,9 +113,9 @@ def main() -> None:
                      round(frechet_distance(moments(f), stored_moments()), 4), round(precision, 4), round(recall, 4), round(took, 1),
                      f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"))
         print(rows[-1], flush=True)
-    lines = ["# command: python tools/peer_model.py" + (f" --seconds {seconds:g}" if seconds != 3346 else ""),
+    lines = ["# command: python tools/peer_model.py" + ("" if given is None else f" --seconds {given:g}"),
              "# smalldiffusion 0.5.0, the U-Net of its example fashion_mnist_unet.py: its schedule (σ from 20 to 0.01), loss, learning rate 7e-4,",
-             f"#   β 0.999, mirrored images and sampler; batch {BATCH} and bfloat16 as for our networks.  train_seconds: of one processor core.",
+             f"#   β 0.999, mirrored images and sampler; batch {BATCH}, float32.  train_seconds: of one core of this machine" + (f"; {OURS} would take as many here." if given is None else "."),
              "# frechet, precision, recall: as in quality.csv.",
              f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), 1 thread; torch {torch.__version__}", ",".join(FIELDS)]
     weights.atomic(OUT, lambda p: p.write_text("\n".join(lines + [",".join(map(str, r)) for r in rows]) + "\n", encoding="utf-8"))

@@ -22,9 +22,9 @@ import torch
 
 from sdelib import weights
 from sdelib.data import Garments, fashion_mnist
-from sdelib.denoiser import SIGMA_MIN, Denoiser, first_time, score_from
+from sdelib.denoiser import Denoiser
 from sdelib.metrics import features, frechet_distance, moments, precision_recall, sliced_wasserstein, stored_moments
-from sdelib.sampling import GRIDS, SOLVERS, in_batches, sample_images
+from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser, sample_images
 from sdelib.sdes import VE, VP, GaussianSDE, SubVP
 
 OUT = Path(__file__).parents[1] / "results" / "quality.csv"
@@ -82,13 +82,14 @@ def measure(run: Run, test: Garments) -> dict:
             order = torch.cat([order[test.labels[order] == k][:run.n // 10] for k in range(10)])
         images = test.images[order[:run.n]]
     else:
-        sde, solver, network = PROCESSES[run.process], SOLVERS[run.solver], weights.load(run.network.removesuffix(TOLD))
-        steps, generator = solver.steps(run.budget), torch.Generator().manual_seed(run.seed)
-        known, split = isinstance(network, Denoiser), in_batches(network, 50)
-        label = torch.arange(run.n) % 10 if run.network.endswith(TOLD) else None
-        images, nfe = sample_images(score_from(split, sde, label=label) if known else split, sde, run.n, steps=steps,
-                                    step=solver.make(steps, generator), eta=solver.eta, grid=GRIDS[run.grid], generator=generator,
-                                    t_min=first_time(sde, SIGMA_MIN * 1.0001) if known else 1e-3, batch=None, progress=False)
+        sde, network, generator = PROCESSES[run.process], weights.load(run.network.removesuffix(TOLD)), torch.Generator().manual_seed(run.seed)
+        steps = SOLVERS[run.solver].steps(run.budget)
+        if isinstance(network, Denoiser):
+            label = torch.arange(run.n) % 10 if run.network.endswith(TOLD) else None
+            images, nfe = sample_denoiser(network, sde, run.n, solver=run.solver, evaluations=run.budget, label=label, grid=run.grid, generator=generator)
+        else:
+            images, nfe = sample_images(network, sde, run.n, steps=steps, step=SOLVERS[run.solver].make(steps, generator), batch=50,
+                                        eta=SOLVERS[run.solver].eta, grid=GRIDS[run.grid], generator=generator, progress=False)
     seconds = time.perf_counter() - start
     classifier, draws = weights.load("classifier"), torch.Generator().manual_seed(1)
     train = fashion_mnist()

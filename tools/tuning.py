@@ -20,9 +20,9 @@ import torch
 
 from sdelib import weights
 from sdelib.data import fashion_mnist
-from sdelib.denoiser import SIGMA_MIN, Denoiser, DenoiserLoss, first_time, score_from
+from sdelib.denoiser import Denoiser, DenoiserLoss
 from sdelib.metrics import features, frechet_distance, moments, stored_moments
-from sdelib.sampling import GRIDS, SOLVERS, sample_images
+from sdelib.sampling import sample_denoiser
 from sdelib.sdes import VE
 from sdelib.training import train
 
@@ -76,9 +76,7 @@ def run(setting: Setting, seed: int, data, test) -> dict:
     for sigma in FINE:                                            # the same noise in every run
         z = torch.randn(1000, 1, 28, 28, generator=torch.Generator().manual_seed(17))
         row[f"error_{sigma:g}"] = round((network(test.images[:1000] + sigma * z, sigma, told) - test.images[:1000]).square().mean().item(), 7)
-    sde, generator = VE(0.01, 80.0), torch.Generator().manual_seed(100)
-    images, _ = sample_images(score_from(network, sde), sde, N, steps=17, step=SOLVERS["dpm++2m"].make(17, generator), eta=0.0, grid=GRIDS["karras"],
-                              t_min=first_time(sde, SIGMA_MIN * 1.0001), generator=generator, batch=50, progress=False)
+    images, _ = sample_denoiser(network, VE(0.01, 80.0), N, evaluations=18, generator=torch.Generator().manual_seed(100))
     row["frechet"] = round(frechet_distance(moments(features(images, weights.load("classifier"))), stored_moments()), 4)
     return row | {"date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"}
 
