@@ -13,13 +13,16 @@ from torch import Tensor
 
 from . import weights
 from .brownian import WhiteNoise
+from .data import stand_in
 from .denoiser import SIGMA_MIN, first_time, score_from
-from .sampling import GRIDS, SOLVERS, sample_images
+from .few_steps import DPMSolver
+from .inverse_problems import Mask, isotropic, observe, posterior_score
+from .sampling import GRIDS, SOLVERS, sample_denoiser, sample_images
 from .sdes import VE, Reverse
 from .solvers import denoise, euler_maruyama, heun, integrate, platen, uniform_times
-from .widgets import Slider, Switch, Table, images
+from .widgets import Paint, Slider, Switch, Table, images
 
-__all__ = ["RECIPES", "intro", "source_experiment", "quality", "stored_table"]
+__all__ = ["RECIPES", "intro", "source_experiment", "quality", "inpainting", "stored_table"]
 
 SOURCE = {"Euler–Maruyama": (euler_maruyama, 1.0), "Platen": (platen, 1.0), "probability flow": (euler_maruyama, 0.0)}
 
@@ -91,15 +94,41 @@ def quality():
              "Euler–Maruyama": "euler-maruyama", "flow, Heun": "probability-flow-heun"}
 
     def compute(solver: str, evaluations: int, sigma_max: float):
-        sde, chosen, generator = VE(0.01, sigma_max), SOLVERS[solver], torch.Generator().manual_seed(8)
-        steps = chosen.steps(evaluations)
-        pixels, nfe = sample_images(score_from(network, sde, label=label), sde, n, steps=steps, step=chosen.make(steps, generator), eta=chosen.eta,
-                                    grid=GRIDS["karras"], t_min=first_time(sde, 1.0001 * SIGMA_MIN), generator=generator, progress=False)
-        return images(pixels=pixels[:, 0], columns=n // 2, note=f"{nfe} network evaluations, {steps} steps")
+        pixels, nfe = sample_denoiser(network, VE(0.01, sigma_max), n, solver=solver, evaluations=evaluations, label=label,
+                                      generator=torch.Generator().manual_seed(8))
+        return images(pixels=pixels[:, 0], columns=n // 2, note=f"{nfe} network evaluations, {SOLVERS[solver].steps(evaluations)} steps")
 
     controls = [Switch("solver", "solver", names), Slider("evaluations", "evaluations", [5, 10, 18, 35, 100], integer=True, log=True, start=18),
                 Slider("sigma_max", "σ max", [5.0, 10.0, 20.0, 40.0, 80.0], log=True, start=80.0)]
     return controls, compute
 
 
-RECIPES = {"intro": intro, "source-experiment": source_experiment, "quality": quality}
+def inpainting(n: int = 4, steps: int = 34, sigma_y: float = 0.02):
+    """Chapter 14's knobs: what is hidden of a garment, the class that is told, and how much it counts."""
+    network, garment, sde = weights.load("denoiser"), stand_in().images[381:382], VE(0.01, 80.0)
+
+    @lru_cache(maxsize=None)
+    def drawn(hidden: bytes, label: int | None, guidance: float) -> tuple[Tensor, Tensor, int]:
+        seen = ~torch.frombuffer(bytearray(hidden), dtype=torch.bool).reshape(1, 14, 14).repeat_interleave(2, 1).repeat_interleave(2, 2)
+        score = score_from(network, sde, label=label, guidance=guidance)
+        if seen.any():                                  # else the prior is the posterior
+            operator = Mask(seen)
+            y = observe(operator, garment, sigma_y, generator=torch.Generator().manual_seed(1))
+            score = posterior_score(score, sde, operator, y, sigma_y, isotropic(network.data_std))
+        pixels, nfe = sample_images(score, sde, n, steps=steps, step=DPMSolver(), eta=1.0, t_min=first_time(sde, 1.0001 * SIGMA_MIN),
+                                    grid=GRIDS["karras"], generator=torch.Generator().manual_seed(2), batch=None, progress=False)
+        return seen, pixels, nfe
+
+    def compute(hidden, label: int, guidance: float):
+        seen, pixels, nfe = drawn(hidden.tobytes(), None if guidance == 0 else label, guidance or 1.0)
+        what = torch.where(seen, garment[0], 0.5)       # what is hidden is grey
+        return images(pixels=torch.cat([what[None], pixels[:2], garment, pixels[2:]])[:, 0], columns=3,
+                      note=f"left: what is seen, and the whole garment; right: {n} guesses, {nfe} network evaluations each")
+
+    controls = [Paint("hidden", "hide", 14, 14, blocks=(2, 3), start="101000", picture=garment[0, 0]),
+                Switch("label", "class told", {"T-shirt": 0, "pullover": 2, "dress": 3}),
+                Slider("guidance", "guidance w", [0.0, 1.0, 3.0], start=1.0)]
+    return controls, compute
+
+
+RECIPES = {"intro": intro, "source-experiment": source_experiment, "quality": quality, "inpainting": inpainting}

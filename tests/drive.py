@@ -118,7 +118,7 @@ def move(page, slider, fraction: float, how: str = "mouse") -> None:
 
 
 def drive(page, how: str = "mouse") -> int:
-    """Move every slider, press every switch, and reset; every slider must change the picture.
+    """Move every slider, press every switch, mark every part, and reset; every slider and every part must change the picture.
 
     Returns how many widgets the page has.  AssertionError names the widget and the control.
     """
@@ -141,6 +141,13 @@ def drive(page, how: str = "mouse") -> int:
             option.tap() if how == "touch" else option.press("Enter") if how == "keyboard" else option.click()
             look(widget)
             assert option.get_attribute("aria-checked") == "true" and not fault(widget), f"{name}: {option.inner_text()}"
+        for part in widget.locator('[role="checkbox"]').all():
+            before, was = look(widget), part.get_attribute("aria-checked")
+            brush = part.locator("xpath=..").get_attribute("data-brush") is not None       # a live kernel: the mouse paints cells
+            part.tap() if how == "touch" else part.press(" ") if how == "keyboard" or brush else part.click()
+            after = look(widget)
+            assert part.get_attribute("aria-checked") != was and not fault(widget), f"{name}: {part.get_attribute('aria-label')}"
+            assert after != before, f"{name}: hiding or showing {part.get_attribute('aria-label')} by {how} changes nothing"
         widget.get_by_role("button", name="Reset").click()
         assert look(widget) == first, f"{name}: reset does not bring the first picture back"
     return len(found)

@@ -27,7 +27,7 @@ def test_the_table_fits_its_controls_and_the_page(recipe):
 def test_a_frame_computed_again_is_the_stored_one(recipe):
     name, controls, compute, table = recipe
     keys = {"intro": [controls[0].keys[-1], "reverse SDE", "the state"], "source-experiment": [2.0, 20, "Euler–Maruyama"],
-            "quality": ["DPM++(2M)", 18, 80.0]}[name]
+            "quality": ["DPM++(2M)", 18, 80.0], "inpainting": [controls[0].keys[-1], "pullover", 1.0]}[name]
     keys = dict(zip((c.name for c in controls), keys))
     again = compute(**{c.name: c.resolve(keys[c.name]) for c in controls}).arrays["pixels"].astype(int)
     stored = table.frame(**keys).arrays["pixels"].astype(int)

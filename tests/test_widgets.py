@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from sdelib.widgets import BUDGET, Explorer, Slider, Switch, Table, bake, field, images, particles
+from sdelib.widgets import BUDGET, Explorer, Paint, Slider, Switch, Table, bake, field, images, particles
 from sdelib.widgets.frames import LEVELS, decode, encode
 
 from conftest import ROOT, SITE, missing
@@ -150,7 +150,12 @@ def bump(std, who=1):
     (lambda: Switch("a", "x", ["u", "v"], start="w"), "start of a = 'w'"),
     (lambda: bake([], bump), "controls is empty"),
     (lambda: bake([STD, STD], bump), "two of one name"),
-    (lambda: bake([1], bump), "Slider and Switch"),
+    (lambda: Paint("a", "x", 8, 8, blocks=(3, 3)), "give 2 to 6 of them"),
+    (lambda: Paint("a", "x", 8, 8, blocks=(1, 1)), "give 2 to 6 of them"),
+    (lambda: Paint("a", "x", 2, 8, blocks=(3, 2)), r"from 1 to \(rows, columns\) = \(2, 8\)"),
+    (lambda: Paint("a", "x", 8, 8, blocks=(2, 2), start="10"), "give 4 of 0 and 1"),
+    (lambda: Paint("a", "x", 8, 8, blocks=(2, 2), picture=[[2.0]]), "picture of a"),
+    (lambda: bake([1], bump), "Slider, Switch and Paint"),
     (lambda: bake([STD], lambda std: 3), "compute returned int"),
     (lambda: bake([STD], lambda std: images(np.ones((1, 2, 2))) if std < 1 else bump(std)), "different views"),
 ])
@@ -215,6 +220,20 @@ def test_the_package_loads_without_anywidget():
            "c = [Slider('a', 'a', [0, 1])]; t = bake(c, lambda a: images([[[a]]])); Explorer(c, t)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert "ImportError: the explorer needs anywidget" in done.stderr
+
+
+def test_painted_cells_come_as_a_mask_and_blocks_share_the_grid():
+    control = Paint("hidden", "hide", 5, 7, blocks=(2, 3), start="100001")
+    assert len(control.keys) == len(set(control.keys)) == 64 and control.keys[0] == "0" * 35 and control.keys[-1] == "1" * 35
+    parts = [control.resolve(control.cells("0" * k + "1" + "0" * (5 - k))) for k in range(6)]
+    assert (sum(part.astype(int) for part in parts) == 1).all(), "each cell is in one block"
+    assert (control.resolve(control.start) == (parts[0] | parts[5])).all()
+    for wrong in ("01", 3, "2" * 35, None):
+        with pytest.raises(ValueError, match="give 35 of 0 and 1"):
+            control.resolve(wrong)
+    table = bake([control], lambda hidden: images(hidden[None].astype(float)))
+    for key in control.keys:
+        assert (table.frame(hidden=key).values("pixels")[0] == control.resolve(key)).all()
 
 
 # ---- messages --------------------------------------------------------------------------------------
@@ -304,7 +323,7 @@ def test_the_output_has_the_widget_and_a_still_picture(frame):
 
 CELL = '''
 import numpy as np, torch
-from sdelib.widgets import Explorer, Slider, Switch, bake, field, images, particles
+from sdelib.widgets import Explorer, Paint, Slider, Switch, bake, field, images, particles
 rng = np.random.default_rng(0)
 x = torch.linspace(-3, 3, 24)
 z = rng.normal(size=(12, 20, 2)).cumsum(0)
@@ -318,11 +337,14 @@ def two(std, law):
     return particles(std * z + law, extent=(-9, 9, -9, 9), times=np.linspace(1, 0, 12), note=f"spread {std:.3f}")
 def three(std):
     return images(noise ** std, note=f"power {std:.3f}")
+def four(hidden, std):
+    return images(noise ** std * ~hidden, note=f"{hidden.sum()} hidden")
 '''
 SHOW = {
     "field": 'Explorer([STD], bake([STD], one), one, caption="Slide.", alt="a bump")',
     "particles": 'C = [STD, Switch("law", "law", {"left": -2, "right": 2})]\nExplorer(C, bake(C, two), two, alt="a cloud")',
     "images": 'Explorer([STD], bake([STD], three), three, alt="six pictures")',
+    "paint": 'C = [Paint("hidden", "hide", 8, 8, blocks=(2, 2), start="1000", picture=noise[0]), STD]\nExplorer(C, bake(C, four), four, alt="six holes")',
 }
 
 
@@ -358,7 +380,7 @@ def page(tmp_path_factory):
         return f'<script type="{kind}">{json.dumps(data).replace("</script", chr(92) + "u003c/script")}</script>'
 
     bodies = [script(VIEW, out.data[VIEW]) for cell in nb.cells for out in cell.outputs if VIEW in out.get("data", {})]
-    assert len(bodies) == 4
+    assert len(bodies) == 5
     (folder / "index.html").write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title></head><body>'
@@ -374,7 +396,7 @@ def test_every_view_moves_without_a_kernel(page, width, how, new_tab):
         tab = new_tab(viewport={"width": width, "height": 800}, has_touch=how == "touch", device_scale_factor=2)
         found = complaints(tab)
         tab.goto(f"{address}/index.html")
-        assert drive(tab, how) == 3
+        assert drive(tab, how) == 4
         assert tab.locator(".widget-notice").inner_text() == "This control needs a kernel: run the chapter to use it."
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert found == []
@@ -385,7 +407,7 @@ def test_the_page_works_from_the_file_system(page, new_tab):
     tab = new_tab(viewport={"width": 1280, "height": 800})
     found = complaints(tab)
     tab.goto((page / "index.html").as_uri())
-    assert drive(tab) == 3
+    assert drive(tab) == 4
     assert found == []
 
 
@@ -394,7 +416,7 @@ def test_a_value_that_is_not_stored_snaps_and_says_so(page, new_tab):
     with served(page) as address:
         tab = new_tab(viewport={"width": 1280, "height": 800})
         tab.goto(f"{address}/index.html")
-        bump, cloud, pictures = widgets(tab)
+        bump, cloud, *_ = widgets(tab)
         slider = bump.locator("input")
         move(tab, slider, 0.55)  # 0.5 is the stored 1.0; the next one, at 0.75, is 1.5
         look(bump)
@@ -424,7 +446,7 @@ def test_play_runs_through_time_and_through_values(page, new_tab, motion):
     with served(page) as address:
         tab = new_tab(viewport={"width": 1280, "height": 800}, reduced_motion=motion)
         tab.goto(f"{address}/index.html")
-        bump, cloud, _ = widgets(tab)
+        bump, cloud, *_ = widgets(tab)
         for widget, slider, last in ((bump, bump.locator("input"), "2 px"), (cloud, cloud.locator("input").nth(1), "0")):
             widget.evaluate("w => { w.drawn = 0; new MutationObserver(() => w.drawn++).observe(w, { attributeFilter: ['data-shown'] }); }")
             widget.get_by_role("button", name="Play").press("Space")
@@ -465,7 +487,7 @@ def test_damaged_frames_are_reported_in_the_widget(page, tmp_path, new_tab):
     tab = new_tab()
     found = complaints(tab)
     tab.goto((tmp_path / "index.html").as_uri())
-    tab.wait_for_function("document.querySelectorAll('.sde-x[data-error]').length === 3", timeout=SECONDS)
+    tab.wait_for_function("document.querySelectorAll('.sde-x[data-error]').length === 4", timeout=SECONDS)
     assert "could not be drawn" in tab.locator(".sde-status").first.inner_text()
     assert found
 
@@ -556,7 +578,7 @@ def nudge(tab, widget):
 @pytest.mark.browser
 @pytest.mark.slow
 def test_a_kernel_computes_values_that_were_not_stored(lab, new_tab):
-    three = "\n".join(f"{code.rpartition(chr(10))[0]}\ndisplay({code.rpartition(chr(10))[2]})" for code in SHOW.values())
+    three = "\n".join(f"{code.rpartition(chr(10))[0]}\ndisplay({code.rpartition(chr(10))[2]})" for name, code in SHOW.items() if name != "paint")
     tab, found = open_and_run(new_tab, lab, "live", [CELL, three])
     tab.wait_for_function("document.querySelectorAll('.sde-x[data-ready]').length === 3", timeout=SECONDS)
     for widget, words in zip(widgets(tab), ("width", "spread", "power"), strict=True):
@@ -591,6 +613,23 @@ def test_an_error_in_compute_is_shown_in_the_widget(lab, new_tab):
     assert fault(widget) == f"RuntimeError: no picture at {value.removesuffix(' px')}"
     with pytest.raises(AssertionError, match="no picture at"):
         drive(tab)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_brush_paints_cells_and_the_kernel_computes_them(lab, new_tab):
+    tab, [widget] = open_and_run(new_tab, lab, "paint", [CELL, SHOW["paint"]])
+    widget.scroll_into_view_if_needed()
+    before, box = look(widget), widget.locator(".sde-paint").bounding_box()
+    tab.mouse.move(box["x"] + 0.56 * box["width"], box["y"] + 0.06 * box["height"])       # cell (0, 4) of 8 × 8, in a part that is not hidden
+    tab.mouse.down()
+    tab.mouse.move(box["x"] + 0.56 * box["width"], box["y"] + 0.31 * box["height"], steps=8)
+    tab.mouse.up()
+    # 16 cells of the first part, and rows 0 to 3 of columns 4 and 5: the brush is two cells wide
+    tab.wait_for_function("w => w.querySelector('.sde-note').textContent === '24 hidden'", arg=widget.element_handle(), timeout=SECONDS)
+    assert look(widget) != before
+    assert widget.locator(".sde-status").inner_text() == "computed by the kernel"
+    assert drive(tab) == 1
 
 
 @pytest.mark.browser

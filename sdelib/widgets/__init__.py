@@ -29,7 +29,7 @@ import numpy as np
 from ..weights import atomic
 from .frames import Frame, decode, encode, field, images, particles
 
-__all__ = ["Explorer", "Slider", "Switch", "Table", "bake", "field", "particles", "images", "Frame", "BUDGET"]
+__all__ = ["Explorer", "Slider", "Switch", "Paint", "Table", "bake", "field", "particles", "images", "Frame", "BUDGET"]
 
 BUDGET = 1_500_000
 """The most characters that a table may take in a page."""
@@ -137,16 +137,75 @@ class Switch:
                 "start": self.keys.index(self.start)}
 
 
-Control = Slider | Switch
+@dataclass(frozen=True)
+class Paint:
+    """Cells of a grid that the reader marks; compute gets them as a bool array (rows, columns).
+
+    blocks: (r, c): without a kernel the grid is cut into r×c blocks that are marked as a whole, and a frame is stored for every
+    choice of blocks; a live kernel is asked for any choice of cells.  start: the marked blocks, a string of 0 and 1 in reading
+    order, by default none.  picture: (H, W) in [0, 1], drawn under the grid.
+    Raises ValueError for more than 6 blocks, blocks that do not fit the grid, a start of another length, and a picture outside [0, 1].
+    """
+
+    name: str
+    label: str
+    rows: int
+    columns: int
+    _: KW_ONLY
+    blocks: tuple[int, int]
+    start: str = ""
+    picture: Any = None
+
+    def __post_init__(self):
+        _named(self)
+        r, c = self.blocks
+        if not (all(isinstance(v, int) for v in (self.rows, self.columns, r, c)) and 1 <= r <= self.rows and 1 <= c <= self.columns):
+            raise ValueError(f"blocks of {self.name} = {self.blocks}: give whole numbers from 1 to (rows, columns) = ({self.rows}, {self.columns})")
+        if not 1 < r * c <= 6:
+            raise ValueError(f"blocks of {self.name} = {self.blocks}: give 2 to 6 of them, since a frame is stored for each of the 2^{r * c} choices")
+        start = self.start or "0" * (r * c)
+        if len(start) != r * c or set(start) - {"0", "1"}:
+            raise ValueError(f"start of {self.name} = {self.start!r}: give {r * c} of 0 and 1, one for each block")
+        object.__setattr__(self, "start", self.cells(start))
+        if self.picture is not None:
+            p = np.asarray(self.picture, dtype=np.float64)
+            if p.ndim != 2 or not np.isfinite(p).all() or p.min() < 0 or p.max() > 1:
+                raise ValueError(f"picture of {self.name} has shape {p.shape}: give (H, W) in [0, 1]")
+            object.__setattr__(self, "picture", p)
+
+    def cells(self, blocks: str) -> str:
+        """The string of cells in which these blocks are marked, in reading order."""
+        (r, c), at = self.blocks, lambda i, n, parts: sum(i >= round(n * k / parts) for k in range(1, parts))
+        return "".join(blocks[at(i, self.rows, r) * c + at(j, self.columns, c)] for i in range(self.rows) for j in range(self.columns))
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The stored choices: the blocks read as a binary number, ascending."""
+        n = self.blocks[0] * self.blocks[1]
+        return tuple(self.cells(f"{k:0{n}b}") for k in range(2**n))
+
+    def resolve(self, key: Any) -> np.ndarray:
+        """The marked cells, bool of shape (rows, columns).  Raises ValueError for anything but rows·columns of 0 and 1."""
+        if not isinstance(key, str) or len(key) != self.rows * self.columns or set(key) - {"0", "1"}:
+            raise ValueError(f"{self.name} = {str(key)[:40]!r}: give {self.rows * self.columns} of 0 and 1, row by row")
+        return np.array([c == "1" for c in key]).reshape(self.rows, self.columns)
+
+    def spec(self) -> dict:
+        picture = None if self.picture is None else [np.rint(255 * row).astype(int).tolist() for row in self.picture]
+        return {"kind": "paint", "name": self.name, "label": self.label, "keys": list(self.keys), "rows": self.rows, "columns": self.columns,
+                "blocks": list(self.blocks), "start": self.keys.index(self.start), "picture": picture}
+
+
+Control = Slider | Switch | Paint
 
 
 def _checked(controls: Sequence[Control]) -> list[Control]:
     controls = list(controls)
     if not controls:
-        raise ValueError("controls is empty: give at least one Slider or Switch")
+        raise ValueError("controls is empty: give at least one Slider, Switch or Paint")
     for c in controls:
-        if not isinstance(c, (Slider, Switch)):
-            raise ValueError(f"controls has {c!r}: give Slider and Switch only")
+        if not isinstance(c, Control):
+            raise ValueError(f"controls has {c!r}: give Slider, Switch and Paint only")
     names = [c.name for c in controls]
     if len(set(names)) < len(names):
         raise ValueError(f"controls has two of one name: {names}")

@@ -62,6 +62,12 @@ const CSS = `
 .sde-x input[type="range"]:focus { outline: none; }
 .sde-x input[type="range"]:focus-visible::-webkit-slider-thumb { box-shadow: 0 0 0 2px var(--on), 0 0 0 5px var(--ink); }
 .sde-x input[type="range"]:focus-visible::-moz-range-thumb { box-shadow: 0 0 0 2px var(--on), 0 0 0 5px var(--ink); }
+.sde-paint { position: relative; width: 100%; max-width: 13.25rem; margin-top: 5px; aspect-ratio: var(--shape, 1); border: 1px solid var(--line); border-radius: 4px; overflow: hidden; }
+.sde-paint[data-brush] { touch-action: none; cursor: crosshair; }
+.sde-paint svg { position: absolute; inset: 0; width: 100%; height: 100%; display: block; image-rendering: pixelated; }
+.sde-paint path { fill: var(--accent); fill-opacity: 0.82; }
+.sde-x .sde-paint button { position: absolute; min-height: 0; padding: 0; margin: 0; border: 1px dashed var(--soft); border-radius: 0; background: none; cursor: inherit; }
+.sde-x .sde-paint button:focus-visible { outline: 3px solid var(--ink); outline-offset: -4px; }
 .sde-actions { display: flex; gap: 6px; }
 .sde-actions button { display: inline-flex; align-items: center; gap: 0.5em; }
 .sde-actions svg { width: 0.8em; height: 0.8em; fill: currentColor; }
@@ -379,6 +385,79 @@ function toggle(c, parent, changed) {
   return { c, state, say: (v) => v, set, top: 0, index: () => state.position, snap() {} };
 }
 
+// Cells that are marked: a block at a time, or, with a live kernel, cell by cell with a brush. keys[b] is the choice b of blocks.
+function paint(c, parent, live, changed) {
+  const { rows: R, columns: C, keys, picture } = c, parts = Math.log2(keys.length), bit = (b) => 1 << (parts - 1 - b);
+  const own = Array.from({ length: parts }, (_, b) => [...keys[bit(b)]].flatMap((v, i) => (v === "1" ? [i] : []))); // cells of each block
+  const id = `sde-${Date.now().toString(36)}-${++counter}`, box = make("div", "sde-control", parent), head = make("div", "sde-head", box);
+  const label = make("span", "", head, c.label), output = make("span", "sde-value", head), area = make("div", "sde-paint", box);
+  label.id = id; area.setAttribute("role", "group"); area.setAttribute("aria-labelledby", id); area.dataset.name = c.name;
+  area.style.setProperty("--shape", `${C} / ${R}`);
+  const svg = area.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "svg"));
+  svg.setAttribute("viewBox", `0 0 ${C} ${R}`); svg.setAttribute("preserveAspectRatio", "none"); svg.setAttribute("aria-hidden", "true");
+  const node = (name) => svg.appendChild(document.createElementNS("http://www.w3.org/2000/svg", name));
+  const under = picture ? node("image") : null, marks = node("path");
+  const state = { position: c.start, value: keys[c.start] };
+
+  function colour(theme) { // the picture, as ink on the paper of the theme
+    if (!under) return;
+    const H = picture.length, W = picture[0].length, map = ramp(theme.paper), pixels = new ImageData(W, H);
+    picture.flat().forEach((v, i) => pixels.data.set([...map[v], 255], 4 * i));
+    const sheet = Object.assign(document.createElement("canvas"), { width: W, height: H });
+    sheet.getContext("2d").putImageData(pixels, 0, 0);
+    for (const [k, v] of Object.entries({ width: C, height: R, preserveAspectRatio: "none", href: sheet.toDataURL() })) under.setAttribute(k, v);
+  }
+  const buttons = own.map((cells, b) => {
+    const y = cells.map((i) => Math.floor(i / C)), x = cells.map((i) => i % C), button = make("button", "", area);
+    const top = Math.min(...y), left = Math.min(...x), bottom = Math.max(...y) + 1, right = Math.max(...x) + 1;
+    Object.assign(button.style, { top: `${(100 * top) / R}%`, left: `${(100 * left) / C}%`, height: `${(100 * (bottom - top)) / R}%`, width: `${(100 * (right - left)) / C}%` });
+    button.type = "button"; button.setAttribute("role", "checkbox");
+    button.setAttribute("aria-label", `part ${b + 1} of ${parts}: rows ${top + 1} to ${bottom}, columns ${left + 1} to ${right} of ${R} by ${C}`);
+    button.addEventListener("click", (e) => {
+      if (e.detail && live()) return; // the brush did it
+      const cells = [...state.value], on = marked(b) ? "0" : "1";
+      own[b].forEach((i) => (cells[i] = on));
+      put(cells.join(""));
+      changed("");
+    });
+    button.addEventListener("keydown", (e) => e.key === " " && e.stopPropagation());
+    return button;
+  });
+  const marked = (b) => own[b].filter((i) => state.value[i] === "1").length * 2 > own[b].length;
+  const nearest = () => own.reduce((k, _, b) => k + (marked(b) ? bit(b) : 0), 0);
+  const say = (v) => { const n = [...v].filter((a) => a === "1").length; return n === 0 ? "nothing" : n === R * C ? "everything" : `${Math.round((100 * n) / (R * C))} %`; };
+  function put(value) {
+    const k = keys.indexOf(value);
+    Object.assign(state, { value, position: k < 0 ? nearest() : k });
+    if (k < 0) state.position = nearest();
+    show();
+  }
+  function show() {
+    marks.setAttribute("d", [...state.value].map((v, i) => (v === "1" ? `M${i % C} ${Math.floor(i / C)}h1v1h-1z` : "")).join(""));
+    buttons.forEach((button, b) => button.setAttribute("aria-checked", marked(b)));
+    output.textContent = say(state.value);
+    area.toggleAttribute("data-brush", live());
+  }
+  function set(k, quiet) {
+    Object.assign(state, { position: k, value: keys[k] });
+    show();
+    if (!quiet) changed("");
+  }
+  let stroke = null; // what the brush writes
+  function brush(e) {
+    const r = area.getBoundingClientRect(), x = Math.floor((C * (e.clientX - r.left)) / r.width), y = Math.floor((R * (e.clientY - r.top)) / r.height), cells = [...state.value];
+    if (x < 0 || y < 0 || x >= C || y >= R) return;
+    stroke ??= cells[y * C + x] === "1" ? "0" : "1";
+    for (const [i, j] of [[x, y], [x + 1, y], [x, y + 1], [x + 1, y + 1]]) if (i < C && j < R) cells[j * C + i] = stroke;
+    put(cells.join(""));
+  }
+  area.addEventListener("pointerdown", (e) => { if (live() && e.isPrimary) { area.setPointerCapture(e.pointerId); brush(e); } });
+  area.addEventListener("pointermove", (e) => stroke !== null && brush(e));
+  for (const end of ["pointerup", "pointercancel"]) area.addEventListener(end, () => { if (stroke !== null) { stroke = null; changed(""); } });
+  show();
+  return { c, state, say, set, top: 0, colour, index: () => state.position, snap: () => set(nearest(), true) };
+}
+
 // ---- the widget ---------------------------------------------------------------------------------
 
 function render({ model, el }) {
@@ -392,14 +471,14 @@ function render({ model, el }) {
   canvas.setAttribute("role", "img");
   const legend = make("div", "sde-legend", stage), note = make("p", "sde-note", stage);
   const panel = make("div", "sde-panel", frameBox);
-  const controls = spec.controls.map((c) => (c.kind === "slider" ? slider(c, panel, () => kernel, moved) : toggle(c, panel, moved)));
+  let kernel = spec.live && typeof model.send === "function"; // believed until 3 s pass without an answer
+  const controls = spec.controls.map((c) => c.kind === "slider" ? slider(c, panel, () => kernel, moved) : c.kind === "paint" ? paint(c, panel, () => kernel, moved) : toggle(c, panel, moved));
   const scrub = view === "particles" ? timeBar() : null;
   const actions = make("div", "sde-actions", panel), status = make("p", "sde-status", panel);
   status.setAttribute("role", "status");
   if (spec.caption) make("p", "sde-caption", frameBox, spec.caption);
 
   let frames = null, shown = null, phase = 1, playing = 0, pending = 0, gone = false, theme;
-  let kernel = spec.live && typeof model.send === "function"; // believed until 3 s pass without an answer
   const kept = new Map(), me = Math.random().toString(36).slice(2);
   let asked = 0, flight = null, waiting = null, timer = 0;
 
@@ -429,8 +508,7 @@ function render({ model, el }) {
   const stored = () => controls.every((c) => c.c.keys.includes(c.state.value));
   const nearest = () => frames[controls.reduce((i, c) => i * c.c.keys.length + c.index(), 0)];
   const words = () => controls.map((c) => `${c.c.label} = ${c.say(c.state.value)}`).join(", ");
-  const rounded = () => controls.filter((c) => c.c.kind === "slider" && !c.c.keys.includes(c.state.value))
-    .map((c) => `${c.c.label} = ${c.say(c.c.keys[c.index()])}`).join(", ");
+  const rounded = () => controls.filter((c) => !c.c.keys.includes(c.state.value)).map((c) => `${c.c.label} = ${c.say(c.c.keys[c.index()])}`).join(", ");
 
   function tell(text, kind = "") {
     if (status.textContent !== text) status.textContent = text;
@@ -611,6 +689,7 @@ function render({ model, el }) {
     if (root.dataset.theme === name) return;
     root.dataset.theme = name;
     theme = THEMES[name];
+    controls.forEach((c) => c.colour?.(theme));
     redraw();
   }
   retheme();
