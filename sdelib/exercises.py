@@ -126,6 +126,16 @@ def _is_score_of_noise(answer: object) -> str:
     return ""
 
 
+def _is_noise_of_velocity(answer: object) -> str:
+    if not callable(answer):
+        return "give a function of (x, v, t)"
+    x, v = torch.linspace(-2, 2, 6, dtype=torch.float64).reshape(3, 2), torch.linspace(1, -1, 6, dtype=torch.float64).reshape(3, 2)
+    for t in (0.2, 0.7):
+        if not torch.allclose(torch.as_tensor(answer(x, v, t)), x + (1 - t) * v, atol=1e-8):
+            return f"it is not the mean of z for t = {t:g}"
+    return ""
+
+
 def _fools_the_loss(field: object) -> str:
     if not callable(field):
         return "give a function of x"
@@ -167,6 +177,13 @@ def _three_costs(answer: object) -> str:
         return f"{len(found)} numbers are given, not three"
     wrong = [f"{a:g}" for a, b in zip(found, (100, 10, 10 ** (2 / 3))) if not math.isclose(a, b, rel_tol=2e-2)]
     return f"{' and '.join(wrong)} is not right" if wrong else ""
+
+
+def _is_two_bits(answer: object) -> str:
+    """(log₂ 255 − 2300/(784 ln 2), 2000/(784 ln 2))"""
+    pair, nats = [float(a) for a in answer], 784 * math.log(2)
+    right = math.log2(255) - 2300 / nats, 2000 / nats
+    return "" if len(pair) == 2 and all(abs(a - b) < 5e-3 for a, b in zip(pair, right)) else f"{answer!r} is not the pair"
 
 
 EXERCISES: dict[str, Exercise] = {
@@ -384,4 +401,40 @@ EXERCISES: dict[str, Exercise] = {
         "every sample is where real ones are; which share of the real ones is where samples are?",
         lambda answer: "" if len(pair := [float(a) for a in answer]) == 2 and pair == [1.0, 0.9] else f"{answer!r} is not it",
         "Two numbers, since two different things can go wrong."),
+    "13.5": Exercise(
+        "bits/dim = −log p/(d ln 2) − log₂ width, with the width of a grey level in the units of each model: 1/255, and 1.",
+        _is_two_bits,
+        "The larger log-density was the worse code: compare bits of whole grey levels, never densities."),
+    "14.1": Exercise(
+        "K = 1/(1 + σ_y²) with σ_y = ½; the prior's mean is 0.",
+        number(0.8, relative=1e-4),
+        "What is seen counts by how much surer it is than the prior."),
+    "14.2": Exercise(
+        "for this prior D = 4x/(4 + σ²); the variance is σ² dD/dx.",
+        function(lambda sigma: 4 * sigma**2 / (4 + sigma**2), torch.tensor([0.01, 0.5, 2.0, 50.0])),
+        "The slope of the denoiser tells what it cannot know."),
+    "14.3": Exercise(
+        "D = D_∅ + w (D_y − D_∅).",
+        number(1.1, relative=1e-4),
+        "Guidance extrapolates, and an extrapolation may leave the range of images."),
+    "14.4": Exercise(
+        "a row of A has sixteen entries of 1/16: take the product of a row with itself.",
+        number(1 / 16, relative=1e-4),
+        "Where A Aᵀ is a multiple of the identity, one conjugate gradient is exact."),
+    "15.1": Exercise(
+        "each step multiplies by the cosine of its angle, and the angles add up to 90 degrees.",
+        function(lambda N: torch.cos(math.pi / (2 * N)) ** N, torch.tensor([2.0, 4.0, 10.0, 100.0], dtype=torch.float64)),
+        "It is 1 − π²/8N for many steps: order 1, with its constant."),
+    "15.2": Exercise(
+        "the image is D = x − t v, and v is the mean of z minus D.",
+        _is_noise_of_velocity,
+        "Follow the velocity to t = 1 and you meet the noise, to t = 0 and you meet the image."),
+    "15.3": Exercise(
+        "it is the variance of z − x₀ given x_t, which is s²/((1 − t)² s² + t²); integrate it with r = t/(1 − t).",
+        function(lambda s: math.pi / 2 * s, torch.tensor([0.1, 0.5, 1.0, 3.0], dtype=torch.float64)),
+        "A loss that looks large may belong to a perfect network."),
+    "15.4": Exercise(
+        "the two scores at x = b z are −x/b² and −x/4; multiply their difference by z and take the mean.",
+        function(lambda b: b / 4 - 1 / b, torch.tensor([0.5, 1.0, 2.0, 5.0], dtype=torch.float64)),
+        "It pulls b to 2 from both sides, without a single pair of noise and image."),
 }

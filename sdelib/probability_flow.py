@@ -24,7 +24,7 @@ from .score_matching import divergence, slope_along
 from .sdes import SDE, GaussianSDE, Reverse, Score
 
 __all__ = ["rk45", "flow", "encode", "decode", "interpolate", "exact_trace", "Hutchinson", "prior_log_prob",
-           "Likelihood", "log_likelihood", "dequantise", "bits_per_dim"]
+           "Likelihood", "log_likelihood", "grey_levels", "dequantise", "bits_per_dim"]
 
 
 def rk45(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
@@ -116,17 +116,22 @@ def exact_trace(field: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, T
 class Hutchinson:
     """(v, uᵀ∇v u) for k fixed probes u, shape (k, batch): E[uᵀ∇v u] = ∇·v when E[u uᵀ] = I.
 
-    x: the batch whose likelihood is asked; probes of random signs shaped like it are drawn once, so the ODE
-    that the solver sees is smooth. k probes cost k backward passes and give a standard error.
+    x: the batch whose likelihood is asked; probes shaped like it are drawn once, so the ODE that the solver sees
+    is smooth. k probes cost k backward passes and give a standard error.
+    gaussian: u ~ N(0, I) in place of random signs. For a symmetric ∇v the variance is then 2 ‖∇v‖² (Frobenius), its
+    diagonal included, which signs leave out.
     Raises ValueError for k that is not a whole number above 0.   Hutchinson 1990; Grathwohl et al. 2019.
     """
 
-    def __init__(self, x: Tensor, k: int = 1, *, generator: torch.Generator):
+    def __init__(self, x: Tensor, k: int = 1, *, gaussian: bool = False, generator: torch.Generator):
         if not isinstance(k, int) or k < 1:
             raise ValueError(f"k = {k!r}: give a whole number above 0")
         self.probes = k
-        signs = torch.randint(0, 2, (k, *x.shape), generator=generator, device=generator.device)
-        self.u = (2 * signs - 1).to(x)
+        if gaussian:
+            u = torch.randn((k, *x.shape), generator=generator, device=generator.device, dtype=x.dtype)
+        else:
+            u = 2 * torch.randint(0, 2, (k, *x.shape), generator=generator, device=generator.device) - 1
+        self.u = u.to(x)
 
     def __call__(self, field: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
         return slope_along(field, x, self.u)
@@ -180,6 +185,17 @@ def log_likelihood(sde: GaussianSDE, score: Score, x: Tensor, *, t_min: float, t
     return Likelihood(log_p, error, code, nfe)
 
 
+def grey_levels(images: Tensor) -> Tensor:
+    """k for images k/255 of 256 grey levels, shaped and typed like the images.
+
+    Raises ValueError when the images are not multiples of 1/255 in [0, 1].
+    """
+    k = (images * 255).round()
+    if bool(((k / 255 - images).abs() > 1e-4).any() | (k < 0).any() | (k > 255).any()):
+        raise ValueError("images are not multiples of 1/255 in [0, 1]: dequantise the images as they are stored, once")
+    return k
+
+
 def dequantise(images: Tensor, *, generator: torch.Generator) -> Tensor:
     """(k + u)/256 with u ~ U(0, 1) for images k/255 of 256 grey levels: a density over [0, 1]^d bounds a probability.
 
@@ -187,9 +203,7 @@ def dequantise(images: Tensor, *, generator: torch.Generator) -> Tensor:
     little cube of k (Theis, van den Oord & Bethge 2016).
     Raises ValueError when the images are not multiples of 1/255 in [0, 1].
     """
-    k = (images * 255).round()
-    if bool(((k / 255 - images).abs() > 1e-4).any() | (k < 0).any() | (k > 255).any()):
-        raise ValueError("images are not multiples of 1/255 in [0, 1]: dequantise the images as they are stored, once")
+    k = grey_levels(images)
     return (k + torch.rand(k.shape, generator=generator, device=generator.device).to(k)) / 256
 
 

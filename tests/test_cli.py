@@ -84,7 +84,7 @@ def shell(*args, **env):
 
 
 def test_the_command_of_the_readme(tmp_path):
-    """The book's own command, with 3 of its 18 steps and 4 of its 64 images."""
+    """The book's own command, with 3 of its 34 steps and 4 of its 64 images."""
     out = tmp_path / "samples.npz"
     command = next(line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("python -m sdelib sample"))
     words = [*command.split()[3:], "--steps", "3"]

@@ -79,6 +79,15 @@ RIGHT = {
     "13.2": [17, 17.0],
     "13.3": [lambda s: 0.5**2 + 1 + s**2 - 2 * s],
     "13.4": [(1, 0.9), [1.0, 0.9]],
+    "13.5": [(math.log2(255) - 2300 / (784 * math.log(2)), 2000 / (784 * math.log(2))), [3.762, 3.680]],
+    "14.1": [0.8, 4 / 5],
+    "14.2": [lambda s: 1 / (1 / 4 + 1 / s**2), lambda s: s**2 * (4 / (4 + s**2))],
+    "14.3": [1.1, 0.5 + 2 * 0.3],
+    "14.4": [0.0625, 1 / 16],
+    "15.1": [lambda N: torch.cos(math.pi / 2 / N) ** N, lambda N: torch.exp(N * torch.log(torch.sin(math.pi / 2 - math.pi / (2 * N))))],
+    "15.2": [lambda x, v, t: x + (1 - t) * v, lambda x, v, t: (x - t * v) + v],
+    "15.3": [lambda s: math.pi * s / 2, lambda s: s * math.asin(1)],
+    "15.4": [lambda b: b / 4 - 1 / b, lambda b: (b**2 - 4) / (4 * b)],
 }
 WRONG = {
     "1.1": [lambda x: 4 * x / (3 + x**2), lambda x: -4 * x / (1 + x**2 / 3), lambda x: x.sum(), 3.0, lambda x: 1 / 0],
@@ -140,6 +149,15 @@ WRONG = {
     "13.2": [18, 35, 34, 17.5],                     # EDM's own count; evaluations; …
     "13.3": [lambda s: 0.25 + (s**2 - 1) ** 2, lambda s: 0.5 + (s - 1).abs(), lambda s: (s - 1) ** 2, 0.25],
     "13.4": [(0.9, 1), (1, 1), (0.9, 0.9), (1, 0.9, 0), (0.9,)],
+    "13.5": [(3.680, 3.762), (3.768, 3.680), (-4.232, 3.680), (3.762, 11.675), (2.608, 2.551), (3.762,)],     # …; log₂ 256; no width; …; nats
+    "14.1": [1.0, 0.5, 0.667],
+    "14.2": [lambda s: 4 / (4 + s**2), lambda s: 2 * s**2 / (2 + s**2), lambda s: s**2, 4.0],
+    "14.3": [1.5, 0.9, 0.5],
+    "14.4": [1 / 4, 16, 1.0],
+    "15.1": [lambda N: torch.cos(math.pi / (2 * N)), lambda N: 1 - math.pi**2 / (8 * N), lambda N: torch.cos(math.pi / N) ** N, 0.9],
+    "15.2": [lambda x, v, t: x - t * v, lambda x, v, t: x + t * v, lambda x, v, t: v, 1.0],
+    "15.3": [lambda s: math.pi / 2 * s**2, lambda s: 0 * s, lambda s: s, math.pi / 2],
+    "15.4": [lambda b: 1 / b - b / 4, lambda b: b / 4 - 1 / b**2, lambda b: b / 2 - 1 / b, 0.0],
 }
 
 

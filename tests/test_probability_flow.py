@@ -8,7 +8,7 @@ import torch
 from sdelib.brownian import Still
 from sdelib.densities import GaussianMixture, garden
 from sdelib.probability_flow import (Hutchinson, bits_per_dim, decode, dequantise, encode, exact_trace, flow,
-                                     interpolate, log_likelihood, prior_log_prob, rk45)
+                                     grey_levels, interpolate, log_likelihood, prior_log_prob, rk45)
 from sdelib.sdes import VE, VP, GeometricBrownian, NoiseLevel, Reverse, SubVP
 from sdelib.solvers import Counted, euler_maruyama, heun, solve, uniform_times
 
@@ -173,6 +173,18 @@ def test_variance_of_hutchinsons_signs():
     assert abs(float(d.mean()) - variance) < 5 * float(d.std()) / math.sqrt(k)
 
 
+def test_gaussian_probes_agree_with_signs_and_are_noisier():
+    """Var[uᵀJu] = 2‖S‖² for u ~ N(0, I), S the symmetric part: the diagonal's share is what signs do not have."""
+    J = torch.tensor([[3.0, 1.0, 0.0], [0.5, -2.0, 0.2], [0.0, 0.4, 1.0]], dtype=torch.float64)
+    k, x = 20_000, torch.zeros(1, 3, dtype=torch.float64)
+    S, g = (J + J.T) / 2, torch.Generator().manual_seed(12)
+    signs, normal = (Hutchinson(x, k, gaussian=kind, generator=g)(lambda y: y @ J.T, x)[1][:, 0] for kind in (False, True))
+    assert abs(float(signs.mean() - normal.mean())) < 3 * math.sqrt(float(signs.var() + normal.var()) / k)
+    d = (normal - 2).square()
+    assert abs(float(d.mean()) - 2 * float(S.square().sum())) < 5 * float(d.std()) / math.sqrt(k)
+    assert Hutchinson(x.float(), 2, gaussian=True, generator=g).u.dtype == torch.float32
+
+
 def test_networks_in_float32_give_likelihoods():
     """A float32 score of images: N(0, 1) under VP has log p = log π, to the tolerance and float32."""
     x = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(9))
@@ -202,6 +214,7 @@ def test_dequantise_stays_in_its_cube():
     assert torch.equal((y * 256).floor(), k) and float(y.min()) >= 0 and float(y.max()) < 1
     u = (y * 256 - k).double()
     assert abs(float(u.mean()) - 0.5) < 5 / math.sqrt(12 * 256)
+    assert torch.equal(grey_levels(k / 255), k)
     for bad in (y, k, torch.tensor([-1 / 255])):
         with pytest.raises(ValueError, match="not multiples of 1/255"):
             dequantise(bad, generator=torch.Generator())

@@ -70,6 +70,15 @@ PARTS: dict[str, list[Run]] = {
               for solver in SOLVERS for process in ("VE 80", "VP", "sub-VP")],
     "beyond": [Run("beyond", SMALL, "VE 80", solver, "karras", budget, 500, 0)
                for budget in (250, 500, 1000) for solver in ("euler-maruyama", "predictor-corrector", "dpm++2m-sde")],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
+    "default": [Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed) for seed in range(1, 5)],
     "floor": [Run("floor", "-", "-", "real" + told, "-", 0, n, seed) for told in ("", TOLD) for n in (250, 500, 1000, 5000) for seed in range(10)],
 }
 
