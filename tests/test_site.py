@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, SITE
+from drive import widgets
 
 GENERATED = {"genindex.html", "search.html", "py-modindex.html", "prf-prf.html"}
 PAGES = sorted(str(p.relative_to(SITE)) for p in SITE.rglob("*.html") if "_static" not in p.parts)
@@ -87,6 +88,48 @@ def test_page(page, width, theme, site, browser, say):
     assert megabytes <= MEGABYTES, f"the page and what it loads weigh {megabytes:.1f} MB"
     if width == 1280 and theme == "light" and page not in GENERATED:
         say(f"{page}: {megabytes:.2f} MB")
+
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+RUN_AXE = """async only => {
+  const options = only ? { runOnly: [only] } : {};
+  const { violations } = await axe.run(document, { resultTypes: ["violations"], ...options });
+  return violations.filter(v => v.impact === "serious" || v.impact === "critical")
+    .map(v => `${v.id} (${v.help}): ` + v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(" | "));
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "index.html"])
+def test_axe_finds_nothing_serious(page, site, browser):
+    """All rules of axe-core in the light theme; contrast once more in the dark one."""
+    assert AXE.is_file(), "axe-core is missing: `make book` fetches it (package.json)"
+    for theme, only in (("light", None), ("dark", "color-contrast")):
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme)
+        context.add_init_script(f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}")
+        try:
+            tab = context.new_page()
+            tab.goto(f"{site}/{page}", wait_until="networkidle")
+            tab.evaluate("() => window.MathJax?.startup?.promise")
+            widgets(tab)                                # a canvas has no name before it is drawn
+            tab.evaluate(AXE.read_text(encoding="utf-8"))
+            assert tab.evaluate(RUN_AXE, only) == [], theme
+        finally:
+            context.close()
+
+
+@pytest.mark.browser
+def test_axe_would_notice(site, browser):
+    """The rules and the theme reach the page: pale text on white is found, and an unnamed button."""
+    context = browser.new_context()
+    try:
+        tab = context.new_page()
+        tab.set_content('<html lang="en"><title>t</title><main><p style="color:#ccc;background:#fff">pale</p><button></button></main></html>')
+        tab.evaluate(AXE.read_text(encoding="utf-8"))
+        found = " ".join(tab.evaluate(RUN_AXE, None))
+        assert "color-contrast" in found and "button-name" in found
+    finally:
+        context.close()
 
 
 class Links(HTMLParser):
