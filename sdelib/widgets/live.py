@@ -16,6 +16,11 @@ from .frames import Frame, LEVELS, ORIGIN, encode
 FOLDER = Path(__file__).parent
 
 
+def module(name: str) -> str:
+    """The text of a widget's ES module: what all widgets share, then its own file."""
+    return "\n".join((FOLDER / part).read_text(encoding="utf-8") for part in ("common.js", name))
+
+
 class ExplorerWidget(anywidget.AnyWidget):
     """Made by `sdelib.widgets.Explorer`.
 
@@ -24,7 +29,7 @@ class ExplorerWidget(anywidget.AnyWidget):
     {kind: "frame", id, frame} or {kind: "error", id, message}.
     """
 
-    _esm = (FOLDER / "explorer.js").read_text(encoding="utf-8")
+    _esm = module("explorer.js")
     spec = traitlets.Dict().tag(sync=True)
     frames = traitlets.Unicode().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
