@@ -14,10 +14,9 @@ from torch import Tensor
 from . import weights
 from .brownian import WhiteNoise
 from .data import stand_in
-from .denoiser import SIGMA_MIN, first_time, score_from
-from .few_steps import DPMSolver
+from .denoiser import score_from
 from .inverse_problems import Mask, isotropic, observe, posterior_score
-from .sampling import GRIDS, SOLVERS, sample_denoiser, sample_images
+from .sampling import SOLVERS, sample_denoiser, sample_images, sample_score
 from .sdes import VE, Reverse
 from .solvers import denoise, euler_maruyama, heun, integrate, platen, uniform_times
 from .widgets import Paint, Slider, Switch, Table, images
@@ -103,7 +102,7 @@ def quality():
     return controls, compute
 
 
-def inpainting(n: int = 4, steps: int = 34, sigma_y: float = 0.02):
+def inpainting(n: int = 4, evaluations: int = 35, sigma_y: float = 0.02):
     """Chapter 14's knobs: what is hidden of a garment, the class that is told, and how much it counts."""
     network, garment, sde = weights.load("denoiser"), stand_in().images[381:382], VE(0.01, 80.0)
 
@@ -115,8 +114,7 @@ def inpainting(n: int = 4, steps: int = 34, sigma_y: float = 0.02):
             operator = Mask(seen)
             y = observe(operator, garment, sigma_y, generator=torch.Generator().manual_seed(1))
             score = posterior_score(score, sde, operator, y, sigma_y, isotropic(network.data_std))
-        pixels, nfe = sample_images(score, sde, n, steps=steps, step=DPMSolver(), eta=1.0, t_min=first_time(sde, 1.0001 * SIGMA_MIN),
-                                    grid=GRIDS["karras"], generator=torch.Generator().manual_seed(2), batch=None, progress=False)
+        pixels, nfe = sample_score(score, sde, n, solver="dpm++2m-sde", evaluations=evaluations, generator=torch.Generator().manual_seed(2))
         return seen, pixels, nfe
 
     def compute(hidden, label: int, guidance: float):

@@ -23,7 +23,7 @@ from .sdes import GaussianSDE, Reverse, Score
 from .solvers import (Counted, Step, denoise, euler_maruyama, geometric_times, heun, heun_ito, integrate, karras_times, milstein,
                       platen, sra, uniform_times)
 
-__all__ = ["sample_images", "sample_denoiser", "in_batches", "Solver", "SOLVERS", "GRIDS"]
+__all__ = ["sample_images", "sample_score", "sample_denoiser", "in_batches", "Solver", "SOLVERS", "GRIDS"]
 
 Grid = Callable[[GaussianSDE, float, float, int], Tensor]
 
@@ -127,16 +127,13 @@ def sample_images(score: Score, sde: GaussianSDE, n: int, *, steps: int, step: S
     return x.clamp(0, 1).cpu(), counted.calls * getattr(score, "evaluations", 1)
 
 
-def sample_denoiser(denoiser: Callable[..., Tensor], sde: GaussianSDE, n: int, *, solver: str = "dpm++2m", evaluations: int = 18,
-                    label: Tensor | int | None = None, guidance: float = 1.0, grid: str = "karras",
-                    generator: torch.Generator, batch: int = 50, device: torch.device | str = "cpu",
-                    progress: bool = False) -> tuple[Tensor, int]:
-    """(images, nfe): n images from `score_from(denoiser, sde, label, guidance)`, by a solver and a grid that are given by name.
+def sample_score(score: Score, sde: GaussianSDE, n: int, *, solver: str = "dpm++2m", evaluations: int = 18, grid: str = "karras",
+                 generator: torch.Generator, device: torch.device | str = "cpu", progress: bool = False) -> tuple[Tensor, int]:
+    """(images, nfe): n images from a score made of a denoiser (also a guided or a posterior one), by a solver and a grid given by name.
 
     evaluations: the most that the solver may take, the noiseless last one included. It stops where std/scale is the
-    smallest noise that denoisers are trained on.  batch: images the network sees at once.
-    Raises ValueError for a solver or a grid that SOLVERS and GRIDS do not have, evaluations below 2, and as
-    `sample_images` and `score_from`.
+    smallest noise that denoisers are trained on.
+    Raises ValueError for a solver or a grid that SOLVERS and GRIDS do not have, evaluations below 2, and as `sample_images`.
     """
     for name, value, known in (("solver", solver, SOLVERS), ("grid", grid, GRIDS)):
         if value not in known:
@@ -145,6 +142,14 @@ def sample_denoiser(denoiser: Callable[..., Tensor], sde: GaussianSDE, n: int, *
         raise ValueError(f"evaluations = {evaluations!r}: give a whole number of at least 2, one step and the denoising at the end")
     chosen = SOLVERS[solver]
     steps = chosen.steps(evaluations)
-    return sample_images(score_from(in_batches(denoiser, batch), sde, label=label, guidance=guidance), sde, n, steps=steps,
-                         step=chosen.make(steps, generator), eta=chosen.eta, grid=GRIDS[grid], generator=generator,
+    return sample_images(score, sde, n, steps=steps, step=chosen.make(steps, generator), eta=chosen.eta, grid=GRIDS[grid], generator=generator,
                          t_min=first_time(sde, 1.0001 * SIGMA_MIN), batch=None, device=device, progress=progress)
+
+
+def sample_denoiser(denoiser: Callable[..., Tensor], sde: GaussianSDE, n: int, *, label: Tensor | int | None = None,
+                    guidance: float = 1.0, batch: int = 50, **how) -> tuple[Tensor, int]:
+    """(images, nfe): `sample_score` of `score_from(denoiser, sde, label, guidance)`, with the keyword arguments `how`.
+
+    batch: images the network sees at once.  Raises ValueError as `sample_score` and `score_from`.
+    """
+    return sample_score(score_from(in_batches(denoiser, batch), sde, label=label, guidance=guidance), sde, n, **how)

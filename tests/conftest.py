@@ -13,7 +13,7 @@ import drive
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SITE = ROOT / "_build" / "html"
+SITE = Path(os.environ.get("SDELIB_SITE", ROOT / "_build" / "html"))      # another build of the site may be tested
 SHARED = ROOT.parent / "shared" / "data"
 
 if "SDELIB_DATA" not in os.environ and (SHARED / "FashionMNIST" / "raw").is_dir():

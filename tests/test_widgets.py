@@ -449,7 +449,7 @@ def test_play_runs_through_time_and_through_values(page, new_tab, motion):
         bump, cloud, *_ = widgets(tab)
         for widget, slider, last in ((bump, bump.locator("input"), "2 px"), (cloud, cloud.locator("input").nth(1), "0")):
             widget.evaluate("w => { w.drawn = 0; new MutationObserver(() => w.drawn++).observe(w, { attributeFilter: ['data-shown'] }); }")
-            widget.get_by_role("button", name="Play").press("Space")
+            (widget.get_by_role("button", name="Play") if widget == bump else slider).press("Space")  # a slider knows it too
             tab.wait_for_function(says, arg=[slider.element_handle(), False, last], timeout=SECONDS)
             tab.wait_for_function(says, arg=[slider.element_handle(), True, last], timeout=SECONDS)
             widget.get_by_role("button", name="Play").wait_for(timeout=SECONDS)  # "Pause" is "Play" again
@@ -497,16 +497,51 @@ PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html")
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("width, how", [(1280, "mouse"), (390, "touch")])
+@pytest.mark.parametrize("width, how, theme", [(1280, "mouse", "light"), (390, "touch", "dark"), (1280, "keyboard", "dark"), (390, "mouse", "light")])
 @pytest.mark.parametrize("name", PAGES or [None])
-def test_every_widget_of_the_site_moves(name, width, how, site, new_tab):
+def test_every_widget_of_the_site_moves(name, width, how, theme, site, new_tab):
+    """Each width with each theme, each theme with two ways to steer.  Before it moves: the picture that held its place had its size."""
     if name is None:
         missing("no page of the built site has a widget: run `make refresh` and `make book`")
-    tab = new_tab(viewport={"width": width, "height": 800}, has_touch=how == "touch")
+    tab = new_tab(viewport={"width": width, "height": 800}, has_touch=how == "touch", color_scheme=theme)
+    tab.add_init_script(f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}")
+    tall = "hosts => hosts.map(h => h.getBoundingClientRect().height)"
+    tab.route("**/host.js*", lambda route: route.abort())
+    tab.goto(f"{site}/{name}")
+    tab.evaluate("() => document.fonts.ready")
+    held = tab.locator(".widget-host").evaluate_all(tall)
+    tab.unroute("**/host.js*")
     found = complaints(tab)
     tab.goto(f"{site}/{name}")
+    alive = widgets(tab)
+    tab.wait_for_function("!document.querySelector('.sde-still')", timeout=SECONDS)
+    tab.evaluate("() => document.fonts.ready")
+    real = tab.locator(".widget-host").evaluate_all(tall)
+    assert len(held) == len(real) == len(alive) and all(abs(a - b) <= 24 for a, b in zip(held, real)), (held, real)  # a line of text, no more
     assert drive(tab, how) > 0
     assert found == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", PAGES or [None])
+def test_without_javascript_a_picture_and_its_words_stand_there(name, site, new_tab):
+    if name is None:
+        missing("no page of the built site has a widget: run `make refresh` and `make book`")
+    browser = new_tab().context.browser
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
+    try:
+        tab = context.new_page()
+        tab.goto(f"{site}/{name}")
+        stills = tab.locator(".sde-still").all()
+        assert stills
+        for still in stills:
+            still.scroll_into_view_if_needed()
+            picture = still.locator("img")
+            tab.wait_for_timeout(200)                   # it is loaded when it comes into sight
+            assert picture.evaluate("i => i.complete && i.naturalWidth") >= 200 and picture.get_attribute("alt")
+            assert "moves where JavaScript runs" in still.inner_text() and not still.locator("button").first.is_visible()
+    finally:
+        context.close()
 
 
 # ---- with a kernel ---------------------------------------------------------------------------------

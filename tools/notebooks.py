@@ -174,10 +174,21 @@ def fix_widget_ids(nb, name: str):
     return nbformat.reads(text, as_version=4)
 
 
+def renew_modules(nb) -> None:
+    """Give stored widgets the present text of their module, so that a change of the drawing needs no new run."""
+    from sdelib.widgets.live import module
+
+    for model in widget_models(nb).values():
+        if model["model_module"] == "anywidget":
+            _, _, kind = model["state"]["_anywidget_id"].rpartition(".")
+            model["state"]["_esm"] = module({"ExplorerWidget": "explorer.js", "MixtureWidget": "mixture.js"}[kind])
+
+
 def tidy(nb, name: str):
-    """The same notebook with stable widget and cell ids and only the metadata that a reader needs."""
+    """The same notebook with stable widget and cell ids, the widgets' present module, and only the metadata that a reader needs."""
     drop_progress(nb)
     nb = fix_widget_ids(nb, name)
+    renew_modules(nb)
     seen: dict[str, int] = {}
     for cell in nb.cells:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]

@@ -51,9 +51,23 @@
   }
 
   async function show(script, states) {
-    var el = document.createElement("div"), id = JSON.parse(script.textContent).model_id, entry = states[id];
-    el.className = "widget-host";
-    script.after(el);
+    var host = script.previousElementSibling, el = document.createElement("div"), id = JSON.parse(script.textContent).model_id, entry = states[id];
+    if (!host || !host.matches(".widget-host")) { // book/_ext/stills.py makes one
+      host = document.createElement("div");
+      host.className = "widget-host";
+      script.before(host);
+    }
+    var still = host.querySelector(".sde-still");
+    if (still) { // the picture stays until the widget has drawn, or says why not
+      el.className = "widget-waiting";
+      new MutationObserver(function (_, me) {
+        if (!el.querySelector("[data-ready], [data-error], .widget-notice")) return;
+        me.disconnect();
+        still.remove();
+        el.className = "";
+      }).observe(el, { subtree: true, childList: true, attributeFilter: ["data-ready", "data-error"] });
+    }
+    host.append(el);
     if (!entry || entry.model_module !== "anywidget" || !entry.state._esm) {
       return notice(el, "This control needs a kernel: run the chapter to use it.");
     }

@@ -16,7 +16,7 @@ const THEMES = {
 const CSS = `
 .sde-x { container-type: inline-size; margin: 1rem 0; font: 14px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
   --ink: #1d2b36; --soft: #566573; --line: #c9d2da; --fill: #f4f6f8; --accent: #0072b2; --on: #fff; --alarm: #a63f00; color: var(--ink); }
-.sde-x[data-theme="dark"] { --ink: #e8edf2; --soft: #a9b6c2; --line: #45515e; --fill: #1c232b; --accent: #56b4e9; --on: #10161c; --alarm: #ffb38a; }
+.sde-x[data-theme="dark"], html[data-theme="dark"] .sde-still { --ink: #e8edf2; --soft: #a9b6c2; --line: #45515e; --fill: #1c232b; --accent: #56b4e9; --on: #10161c; --alarm: #ffb38a; }
 .sde-x *, .sde-x *::before { box-sizing: border-box; }
 .sde-x p { margin: 0; }
 .sde-frame { display: grid; gap: 0.75rem 1.5rem; grid-template-columns: minmax(0, 1fr); }
@@ -82,6 +82,10 @@ const CSS = `
   .sde-frame:not(.sde-beside) .sde-stage { max-width: none; }
   .sde-images .sde-frame .sde-panel { padding-left: 0; }
 }
+.sde-still .sde-panel > * { visibility: hidden; }
+.sde-still img { width: 100%; height: 100%; display: block; object-fit: contain; }
+.sde-off { display: none; }
+@media (scripting: none) { .sde-still .sde-panel { display: none !important; } .sde-off { display: inline; } }
 @media print { .sde-panel { display: none !important; } }
 `;
 
@@ -108,6 +112,30 @@ function array(frame, name) {
 const clamp = (v, a, b) => Math.min(Math.max(v, a), b);
 const short = (v, digits = 3) => (v === 0 ? "0" : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3
   ? Number(v.toPrecision(digits)).toExponential().replace("e+", "e") : String(Number(v.toPrecision(digits)))).replace("-", "−");
+
+function uniforms(seed) { // draws from (0, 1), in steps of 2⁻³²; the same for the same seed. Three words are mixed, a fourth counts: sfc32
+  let a = 0, b = seed >>> 0, c = Math.floor(seed / 2 ** 32) >>> 0, count = 1;
+  const next = () => {
+    const sum = (a + b + count++) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + sum) | 0;
+    return ((sum >>> 0) + 0.5) / 2 ** 32;
+  };
+  for (let i = 0; i < 12; i++) next(); // seeds that are neighbours part
+  return next;
+}
+
+function normals(seed) { // a function that returns the next draw of N(0, 1): Box and Muller, so no draw is beyond √(2 ln 2³³) = 6.8
+  const u = uniforms(seed);
+  let kept = null;
+  return () => {
+    if (kept !== null) { const z = kept; kept = null; return z; }
+    const r = Math.sqrt(-2 * Math.log(u())), angle = 2 * Math.PI * u();
+    kept = r * Math.sin(angle);
+    return r * Math.cos(angle);
+  };
+}
 
 function ramp(stops) { // 256 colours through the given ones
   const rgb = stops.map((s) => [1, 3, 5].map((i) => parseInt(s.slice(i, i + 2), 16)));

@@ -23,7 +23,7 @@ function render({ model, el }) {
   const stage = make("div", "sde-stage", frameBox), plot = make("div", "sde-plot", stage);
   make("div", "sde-area", plot).style.aspectRatio = spec.aspect;
   const canvas = make("canvas", "", plot), g = canvas.getContext("2d");
-  canvas.setAttribute("role", "img");
+  canvas.setAttribute("role", "img"); canvas.setAttribute("aria-label", spec.alt || spec.caption);
   const legend = make("div", "sde-legend", stage), note = make("p", "sde-note", stage);
   const panel = make("div", "sde-panel", frameBox);
   let kernel = spec.live && typeof model.send === "function"; // believed until 3 s pass without an answer
@@ -40,6 +40,11 @@ function render({ model, el }) {
   const sweep = controls.find((c) => c.c.kind === "slider");
   const play = scrub || sweep ? button(actions, "") : null;
   play?.addEventListener("click", () => (playing ? stop() : start()));
+  root.addEventListener("keydown", (e) => { // a button has its own space
+    if (e.key !== " " || !play || e.target.type !== "range") return;
+    e.preventDefault(); e.stopPropagation();
+    if (!e.repeat) play.click();
+  });
   button(actions, "Reset").addEventListener("click", () => {
     stop();
     controls.forEach((c) => c.set(c.c.start, true));
