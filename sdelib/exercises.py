@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -23,7 +23,7 @@ from .score_matching import implicit_loss
 from .sdes import VE, VP, GeometricBrownian
 from .solvers import platen
 
-__all__ = ["check", "EXERCISES", "Exercise"]
+__all__ = ["check", "EXERCISES", "Exercise", "Number"]
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,18 @@ def check(name: str, answer: object = ...) -> None:
     print(textwrap.fill(f"Exercise {name}: right. {exercise.praise}", 72))
 
 
-def number(value: float, *, relative: float = 1e-2) -> Callable[[object], str]:
-    """A test for a number that is known: right within a relative error."""
-    def test(answer: object) -> str:
+@dataclass(frozen=True)
+class Number:
+    """A test for a number that is known: right within a relative or an absolute error, |a − value| ≤ max(relative·max(|a|, |value|), absolute)."""
+
+    value: float
+    relative: float = field(default=1e-2, kw_only=True)
+    absolute: float = field(default=0.0, kw_only=True)
+
+    def __call__(self, answer: object) -> str:
         found = float(answer)
-        return "" if math.isclose(found, value, rel_tol=relative) else f"{found:g} is not the number"
-    return test
+        right = math.isclose(found, self.value, rel_tol=self.relative, abs_tol=self.absolute)
+        return "" if right else f"{found:g} is not the number"
 
 
 def function(truth: Callable, *inputs, tolerance: float = 1e-5) -> Callable[[object], str]:
@@ -194,11 +200,11 @@ EXERCISES: dict[str, Exercise] = {
     "1.2": Exercise(
         "along the line between the centres, write the score near 0 to first order in x; it changes sign "
         "where the variance of one blurred component equals the squared distance of its centre from 0.",
-        number(math.sqrt(4 - 0.25), relative=2e-3),
+        Number(math.sqrt(4 - 0.25), relative=2e-3),
         "Below it the origin is a valley, above it the only mode."),
     "1.3": Exercise(
         "for a Gaussian, s(x) = -(x - m)/variance in each coordinate; average its squared length over x ~ p.",
-        number(784 / 0.1**2),
+        Number(784 / 0.1**2),
         "Scores of sharp densities in many dimensions are huge: chapter 5 weighs them by the variance."),
     "1.4": Exercise(
         "a gradient field has a symmetric Jacobian: compare the derivative of the first component by x2 with "
@@ -208,7 +214,7 @@ EXERCISES: dict[str, Exercise] = {
     "3.1": Exercise(
         "measure x in units of its standard deviation: then ε is measured in units of the variance, and the "
         "variance at rest is 1/(1 − ε/2) in these units.",
-        number(0.02 * (1 - 1 / 1.05), relative=2e-3),
+        Number(0.02 * (1 - 1 / 1.05), relative=2e-3),
         "A step size is a squared length: the narrowest direction of a density sets it."),
     "3.2": Exercise(
         "write the variance after a step as a function of the variance v before it, and solve for the v that stays.",
@@ -217,21 +223,21 @@ EXERCISES: dict[str, Exercise] = {
     "3.3": Exercise(
         "accepted(eps, wide) falls as ε grows: halve an interval that contains the answer. Or use P(|T₁| > c) with "
         "Cauchy's distribution.",
-        number(2.0, relative=5e-3),
+        Number(2.0, relative=5e-3),
         "Just where the unadjusted chain stops being stable, the adjusted one still takes every second step."),
     "3.4": Exercise(
         "ΔV = log p(2) − log p(0). At 0 both modes contribute, at 2 only one.",
-        number(8 - math.log(2), relative=5e-3),
+        Number(8 - math.log(2), relative=5e-3),
         "Waiting grows like the exponential of this number; noise makes it small."),
     "4.1": Exercise(
         "the chains do not cross the pass: only the side of the line x₁ + x₂ = 2a on which they start counts, and 2a "
         "is about 0.09. Which law does x₁ + x₂ have at the start?",
-        number(0.2497, relative=0.02),
+        Number(0.2497, relative=0.02),
         "The weight 0.8 plays no part in it: the starts decide."),
     "4.2": Exercise(
         "split the mean into the two half planes; in one the error is zero, in the other it is the whole score of "
         "one Gaussian, with E‖s‖² = d/std².",
-        number(3.2),
+        Number(3.2),
         "On a mode of weight 0.001 the same mistake costs 0.004: the loss weighs every error by the density."),
     "4.3": Exercise(
         "let the field vanish on the circle and pull towards it from both sides, as steeply as you like.",
@@ -239,7 +245,7 @@ EXERCISES: dict[str, Exercise] = {
         "A network that trains on the bare circle looks for such a field, and finds a steeper one at every step."),
     "4.4": Exercise(
         "count the directions across the subspace; in each the law is N(0, σ²), whose score is -x/σ².",
-        number((784 - 50) / 0.1**2),
+        Number((784 - 50) / 0.1**2),
         "Halve σ and it is four times as large: without noise there is nothing it could converge to."),
     "2.1": Exercise(
         "half the square of s(x) = -x³, plus its derivative; on the line the trace is the derivative.",
@@ -248,7 +254,7 @@ EXERCISES: dict[str, Exercise] = {
     "2.2": Exercise(
         "it is the constant between the denoising loss and the Fisher divergence from p_σ: half of "
         "d/σ² less the mean squared length of the score of p_σ, which is d/(0.5² + σ²).",
-        number(784 / 2 * 0.25 / (0.01 * 0.26)),
+        Number(784 / 2 * 0.25 / (0.01 * 0.26)),
         "A large loss may belong to a perfect network: the noise of the target has no remedy."),
     "2.3": Exercise(
         "the score of p_σ is the mean of -z/σ given x; write x₀ as x - σz and take its mean.",
@@ -256,11 +262,11 @@ EXERCISES: dict[str, Exercise] = {
         "The score and the best denoiser are the same thing, in two scales."),
     "2.4": Exercise(
         "at a training point the field is zero; what is left is the trace of its derivatives, in two dimensions.",
-        number(-2 / 0.01**2),
+        Number(-2 / 0.01**2),
         "On a finite set the implicit loss has no floor."),
     "5.1": Exercise(
         "`ladder` of sdelib.langevin takes the two ends and the dimension; its default overlap is one half.",
-        number(len(ladder(0.01, 50.0, 3072)), relative=2e-3),
+        Number(len(ladder(0.01, 50.0, 3072)), relative=2e-3),
         "Thinner shells need closer rungs: the number of levels grows like √d."),
     "5.2": Exercise(
         "write the two responsibilities as exponentials of (x − 1)² and (x + 1)², and cancel what they share.",
@@ -268,7 +274,7 @@ EXERCISES: dict[str, Exercise] = {
         "A smooth sign function: the perfect denoiser of two points."),
     "5.3": Exercise(
         "the target is z/σ, so the loss is d/σ²; the dimension cancels in the ratio.",
-        number((22.46 / 0.01) ** 2),
+        Number((22.46 / 0.01) ** 2),
         "So an unweighted sum trains the smallest levels and hardly the others."),
     "5.4": Exercise(
         "the shares move between σ = 8 and σ = 1 and are frozen below 0.7: take steps from σ₁ to σ₄ and give them to the rest.",
@@ -280,20 +286,20 @@ EXERCISES: dict[str, Exercise] = {
         "Any growing noise level is the clock of some g."),
     "6.2": Exercise(
         "solve the step for the new x; for small ΔW it multiplies the old x by e^ΔW. Then take the mean of e^W.",
-        number(math.exp(0.5), relative=5e-3),
+        Number(math.exp(0.5), relative=5e-3),
         "The average rule is Stratonovich's. Itô's keeps the mean at 1."),
     "6.3": Exercise(
         "scale²/std² is 1/(e^B − 1); solve for B, and B at t = 1 is the mean of the two β.",
-        number(2 * math.log1p(161.9 / 0.02) - 0.1, relative=2e-3),
+        Number(2 * math.log1p(161.9 / 0.02) - 0.1, relative=2e-3),
         "The bound falls like e^(−B): a little more β goes a long way."),
     "6.4": Exercise(
         "two Gaussians of equal covariance: only the difference of their means counts, and its mean square is now the "
         "variance of the images, summed over the pixels.",
-        number((161.9 - 93.6) / (2 * VE.power(25.0).prior_std ** 2)),
+        Number((161.9 - 93.6) / (2 * VE.power(25.0).prior_std ** 2)),
         "More than half of the bound was the mean, and a prior may have a mean."),
     "7.1": Exercise(
         "for this data v_t = 1 and the score is -x at every time: put it into the drift and see what is left.",
-        number(1 + float(VP().integral(torch.tensor(1.0, dtype=torch.float64)))),
+        Number(1 + float(VP().integral(torch.tensor(1.0, dtype=torch.float64)))),
         "Half a score undoes the spreading, and the other half pays for the noise: with the noise you need both."),
     "7.2": Exercise(
         "mass flows with the velocity b − ½η²g²s; it has to be f − ½g²s.",
@@ -301,7 +307,7 @@ EXERCISES: dict[str, Exercise] = {
         "For η = 0 it is the probability flow, the same equation in both directions."),
     "7.3": Exercise(
         "v_t = 1 at every time, so ρ is the scale at T, e^(−B/2) with B = 10.05; solve ρ^(η²) = ½ for η.",
-        number(math.sqrt(2 * math.log(2) / 10.05), relative=5e-3),
+        Number(math.sqrt(2 * math.log(2) / 10.05), relative=5e-3),
         "The memory falls like the exponential of η²: a little noise forgets much."),
     "7.4": Exercise(
         "the means of a step differ by the whole drift's error, ½(1 + η²)g²(s_θ − s)|dt|, and its variance is η²g²|dt|.",
@@ -317,7 +323,7 @@ EXERCISES: dict[str, Exercise] = {
         "It tends to e^2.5 with order 1, like every smooth average of Euler–Maruyama."),
     "8.3": Exercise(
         "Heun's limit is Stratonovich's solution; take ½ g ∂g/∂x off the drift, with g = 0.8 x.",
-        lambda answer: "" if abs(float(answer) + 0.02) < 1e-4 else f"{float(answer):g} is not the rate",
+        Number(-0.02, relative=0, absolute=1e-4),
         "That is what heun_ito does at every step, with the derivative by automatic differentiation."),
     "8.4": Exercise(
         "for two Gaussian numbers the variance given the other one is Var A − Cov²/Var ΔW; take its root.",
@@ -325,12 +331,12 @@ EXERCISES: dict[str, Exercise] = {
         "Half of the area's spread stays unknown, and that half bars order 3/2 to every method without the area."),
     "9.1": Exercise(
         "the step is ε = 2 snr² P²/V for particles of variance V; put V = R·P and find the R that stays.",
-        number(math.sqrt(0.05), relative=5e-3),
+        Number(math.sqrt(0.05), relative=5e-3),
         "More corrections do not bring it closer: only a smaller snr does."),
     "9.2": Exercise(
         "ε is 2 snr² over the mean square of a coordinate of the score, over all 784; then a wide direction, of variance 1, "
         "is multiplied by 1 − ε.",
-        number(math.log(2) * (50 + 734e4) / 784 / (2 * 0.16**2), relative=5e-3),
+        Number(math.log(2) * (50 + 734e4) / 784 / (2 * 0.16**2), relative=5e-3),
         "One step size for all directions: the wide ones wait for the narrow ones."),
     "9.3": Exercise(
         "for r = 1 it is the variance of x_t' given x_t for two Gaussians: v times their ratio, with v = 2² − 1².",
@@ -338,7 +344,7 @@ EXERCISES: dict[str, Exercise] = {
         "Between the two extremes lies every Gaussian; the predictors take the ends."),
     "9.4": Exercise(
         "put ε = ½v = 2 snr² P, where P = std(t)² and v = P − P', and P'/P is the same in every step.",
-        number(math.sqrt(1 - (0.01 / 50) ** (2 / 1000)) / 2, relative=5e-3),
+        Number(math.sqrt(1 - (0.01 / 50) ** (2 / 1000)) / 2, relative=5e-3),
         "The reverse SDE corrects itself, gently: more steps, smaller corrections."),
     "10.1": Exercise(
         "the flow keeps (x − m_t)/√v_t; for this process scale = 1, so the mean stays and v_T = v_0 + std(T)².",
@@ -346,7 +352,7 @@ EXERCISES: dict[str, Exercise] = {
         "One Gaussian's code is its position in units of its standard deviation."),
     "10.2": Exercise(
         "bits/dim = −log p/(d ln 2) − log₂ width, where the width is that of a grey level in the model's own units.",
-        number(7 - 5600 / (3072 * math.log(2)), relative=2e-3),
+        Number(7 - 5600 / (3072 * math.log(2)), relative=2e-3),
         "The same model in other units has another log-density and the same bits."),
     "10.3": Exercise(
         "the diagonal has e_i² = 1 and no noise; for i < j the product e_i e_j stands before J_ij + J_ji.",
@@ -359,7 +365,7 @@ EXERCISES: dict[str, Exercise] = {
         "A stop costs only in directions that are narrower than the noise left, and there it costs much."),
     "11.1": Exercise(
         "std(1)² = (σ² − 1)/(2 ln σ) grows with σ: try values, or halve an interval that contains the answer.",
-        number(_power_for(22.46), relative=5e-3),
+        Number(_power_for(22.46), relative=5e-3),
         "A wider prior hides the data better and needs more steps."),
     "11.2": Exercise(
         "evaluate the diffusion at x and at x + g·√|Δt|; use |Δt| wherever a variance or a root is meant.",
@@ -367,7 +373,7 @@ EXERCISES: dict[str, Exercise] = {
         "On the reverse equation of this chapter the same code is Euler–Maruyama."),
     "11.3": Exercise(
         "std(t)² = (σ²ᵗ − 1)/(2 ln σ) is about t when t is small; multiply the root by 255.",
-        number(255 * float(VE.power(25.0).marginal(torch.tensor(1e-3, dtype=torch.float64))[1])),
+        Number(255 * float(VE.power(25.0).marginal(torch.tensor(1e-3, dtype=torch.float64))[1])),
         "The noiseless last step costs one evaluation and removes it."),
     "12.1": Exercise(
         "c_out² = (1 − c)² σ_d² + c² σ² is a parabola in c = c_skip: set its derivative to zero.",
@@ -375,11 +381,11 @@ EXERCISES: dict[str, Exercise] = {
         "It passes through what is signal, in proportion."),
     "12.2": Exercise(
         "e^B − 1 = 0.002², so B is about 4e-6; solve 0.1 t + 9.95 t² = B.",
-        number(first_time(VP())),
+        Number(first_time(VP())),
         "A time means nothing before you know the noise level that it has."),
     "12.3": Exercise(
         "what is older than k steps has the weight βᵏ: set it to one half.",
-        number(math.log(2) / -math.log(0.999)),
+        Number(math.log(2) / -math.log(0.999)),
         "An average that looks back further than the training is long keeps its beginning."),
     "12.4": Exercise(
         "D = (x − std·eps)/scale; put it into the formula from the denoiser to the score.",
@@ -387,11 +393,11 @@ EXERCISES: dict[str, Exercise] = {
         "Guessing the noise, the image or the score is one thing in three units."),
     "13.1": Exercise(
         "the bias is c/n: divide c by 0.05.",
-        number(frechet_bias(stored_moments()) / 0.05, relative=2e-2),
+        Number(frechet_bias(stored_moments()) / 0.05, relative=2e-2),
         "Two figures with different numbers of images do not compare."),
     "13.2": Exercise(
         "a step costs two evaluations, and the noiseless last one costs one more.",
-        number(17, relative=1e-6),
+        Number(17, relative=1e-6),
         "A method of two evaluations a step has half as many steps to be better in."),
     "13.3": Exercise(
         "for Gaussians on the line the trace term is (s_a − s_b)².",
@@ -407,7 +413,7 @@ EXERCISES: dict[str, Exercise] = {
         "The larger log-density was the worse code: compare bits of whole grey levels, never densities."),
     "14.1": Exercise(
         "K = 1/(1 + σ_y²) with σ_y = ½; the prior's mean is 0.",
-        number(0.8, relative=1e-4),
+        Number(0.8, relative=1e-4),
         "What is seen counts by how much surer it is than the prior."),
     "14.2": Exercise(
         "for this prior D = 4x/(4 + σ²); the variance is σ² dD/dx.",
@@ -415,11 +421,11 @@ EXERCISES: dict[str, Exercise] = {
         "The slope of the denoiser tells what it cannot know."),
     "14.3": Exercise(
         "D = D_∅ + w (D_y − D_∅).",
-        number(1.1, relative=1e-4),
+        Number(1.1, relative=1e-4),
         "Guidance extrapolates, and an extrapolation may leave the range of images."),
     "14.4": Exercise(
         "a row of A has sixteen entries of 1/16: take the product of a row with itself.",
-        number(1 / 16, relative=1e-4),
+        Number(1 / 16, relative=1e-4),
         "Where A Aᵀ is a multiple of the identity, one conjugate gradient is exact."),
     "15.1": Exercise(
         "each step multiplies by the cosine of its angle, and the angles add up to 90 degrees.",

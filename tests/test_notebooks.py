@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from sdelib.widgets.live import module
+
 from test_chapters import tool
 
 A, B, C, UNSEEN = ("a" * 32, "b" * 32, "c" * 32, "d" * 32)
@@ -58,6 +60,14 @@ def test_tidy_changes_nothing_the_second_time():
     nb = tool.tidy(notebook(stream("x\n"), view(A), models={A: model("AnyModel")}), "01")
     assert tool.tidy(copy.deepcopy(nb), "01") == nb
     assert nb.cells[1].execution_count == 1
+
+
+def test_a_stored_widget_gets_the_present_text_of_its_module():
+    models = {A: model("AnyModel", _anywidget_id="sdelib.widgets.live.ExplorerWidget", _esm="old"),
+              B: model("AnyModel", _anywidget_id="sdelib.widgets.mixture.MixtureWidget", _esm="old"),
+              C: model("AnyModel", _anywidget_id="elsewhere.Other", _esm="its own")}
+    nb = tool.tidy(notebook(view(A), view(B), view(C), models=models), "01")
+    assert [m["state"]["_esm"] for m in tool.widget_models(nb).values()] == [module("explorer.js"), module("mixture.js"), "its own"]
 
 
 @pytest.mark.parametrize("output, words", [

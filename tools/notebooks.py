@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 INTRO = ROOT / "book" / "intro.ipynb"
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
+MODULES = {"ExplorerWidget": "explorer.js", "MixtureWidget": "mixture.js"}
 SECONDS_PER_CELL = 300
 
 # ---------------------------------------------------------------- reading
@@ -179,9 +180,9 @@ def renew_modules(nb) -> None:
     from sdelib.widgets.live import module
 
     for model in widget_models(nb).values():
-        if model["model_module"] == "anywidget":
-            _, _, kind = model["state"]["_anywidget_id"].rpartition(".")
-            model["state"]["_esm"] = module({"ExplorerWidget": "explorer.js", "MixtureWidget": "mixture.js"}[kind])
+        _, _, kind = model["state"].get("_anywidget_id", "").rpartition(".")
+        if kind in MODULES:
+            model["state"]["_esm"] = module(MODULES[kind])
 
 
 def tidy(nb, name: str):

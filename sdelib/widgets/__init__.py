@@ -29,7 +29,7 @@ import numpy as np
 from ..weights import atomic
 from .frames import Frame, decode, encode, field, images, particles
 
-__all__ = ["Explorer", "Slider", "Switch", "Paint", "Table", "bake", "field", "particles", "images", "Frame", "BUDGET"]
+__all__ = ["Explorer", "MixtureField", "Slider", "Switch", "Paint", "Table", "bake", "field", "particles", "images", "Frame", "BUDGET"]
 
 BUDGET = 1_500_000
 """The most characters that a table may take in a page."""
@@ -324,3 +324,23 @@ def Explorer(controls: Sequence[Control], table: Table, compute: Callable[..., F
     except ImportError as error:
         raise ImportError("the explorer needs anywidget: pip install anywidget") from error
     return ExplorerWidget(controls, table, compute, caption=caption, alt=alt)
+
+
+def MixtureField(mixture, dynamics: str | None = None, *, extent: Sequence[float], sigma: float | None = None, sigma_max: float = 3.0,
+                 particles: int = 200, start: float | None = None, eps: float = 0.02, seed: int = 0, caption: str = "", alt: str = ""):
+    """A Gaussian mixture of the plane that the reader drags: density, score and particles follow, without a kernel.
+
+    mixture: a GaussianMixture with at most six components.  extent: (x0, x1, y0, y1), the edges of the picture.
+    sigma: the noise level at the beginning, by default none ("reverse": sigma_max).  sigma_max: the largest one.
+    dynamics: what the particles do.  None: there are none.
+    "langevin": x ← x + ε s(x) + √(2ε) z with the score at the fixed σ, from N(0, start² I) around the middle of the picture,
+    where start is by default a quarter of its width.
+    "reverse": dx = −(1 + η²) σ s dσ + η √(2σ) dw̄, from N(0, σ_max² I) at σ_max down to σ_max/400, with η = 0 (probability flow)
+    or η = 1 (reverse SDE); the slider moves along.   seed: of the page's own generator.
+    Raises ValueError that names the argument; ImportError without anywidget.
+    """
+    try:
+        from .mixture import make
+    except ImportError as error:
+        raise ImportError("the mixture needs anywidget: pip install anywidget") from error
+    return make(mixture, dynamics, sigma, sigma_max, particles, start, eps, seed, extent, caption, alt)
