@@ -1,6 +1,7 @@
 """One style for every figure of the book. The only module that imports matplotlib.
 
-Colours are those of Okabe & Ito 2008, which colour-blind readers can tell apart; densities use one
+The colours are in the hues of Okabe & Ito 2008, with the lightness chosen anew: each has a contrast of 3 to white, as WCAG 2.2 asks
+of marks, and colour-blind readers can tell any two apart. Text in a colour is as dark as text must be, see `ink`. Densities use one
 sequential map from white to blue, signed quantities a diverging one, images are grey.
 """
 
@@ -12,14 +13,53 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.projections import register_projection
 from torch import Tensor
 
-__all__ = ["BLUE", "ORANGE", "GREEN", "YELLOW", "PINK", "SKY", "GREY", "style", "figure", "grid_points",
+__all__ = ["BLUE", "ORANGE", "GREEN", "YELLOW", "PINK", "SKY", "GREY", "luminance", "ink", "style", "figure", "grid_points",
            "show_density", "show_arrows", "show_images", "label_line"]
 
-BLUE, ORANGE, GREEN, YELLOW = "#0072B2", "#D55E00", "#009E73", "#E69F00"
-PINK, SKY, GREY = "#CC79A7", "#56B4E9", "#6E6E6E"
+BLUE, ORANGE, GREEN, YELLOW = "#1A5A94", "#B54700", "#0C8849", "#CC8300"
+PINK, SKY, GREY = "#C47AAB", "#079CDE", "#6E6E6E"
+
+
+def luminance(color) -> float:
+    """Y = 0.2126 R + 0.7152 G + 0.0722 B of the linear values R, G, B in [0, 1]: WCAG 2.2, relative luminance."""
+    return float(_linear(color) @ (0.2126, 0.7152, 0.0722))
+
+
+def ink(color) -> tuple[float, float, float]:
+    """The colour, darkened until text in it can be read on white: linear RGB · min(1, (1.05/4.5 − 0.05)/Y), a contrast of at least 4.5."""
+    linear = _linear(color) * min(1.0, (1.05 / 4.5 - 0.05) / max(luminance(color), 1e-9))
+    return tuple(np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).tolist())
+
+
+def _linear(color) -> np.ndarray:
+    c = np.array(to_rgb(color))
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
+class _Readable(Axes):
+    """Axes whose texts are set in `ink`."""
+
+    name = "readable"
+
+    def text(self, *args, **how):
+        return _set_in_ink(super().text(*args, **how))
+
+    def annotate(self, *args, **how):
+        return _set_in_ink(super().annotate(*args, **how))
+
+
+def _set_in_ink(text):
+    if text.get_bbox_patch() is None and luminance(text.get_color()) < 0.9:      # white text stands on something dark
+        text.set_color(ink(text.get_color()))
+    return text
+
+
+register_projection(_Readable)
 
 
 def style() -> None:
@@ -35,7 +75,7 @@ def style() -> None:
 
 def figure(columns: int = 1, *, rows: int = 1, width: float = 7.6, height: float = 3.2, **options) -> tuple[Figure, np.ndarray]:
     """A figure `width` inches wide with rows×columns axes, as (figure, array of axes in reading order)."""
-    fig, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, **options)
+    fig, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, subplot_kw={"projection": "readable"}, **options)
     return fig, axes.ravel()
 
 

@@ -98,12 +98,12 @@ def fault(widget) -> str:
 
 
 def move(page, slider, fraction: float, how: str = "mouse") -> None:
-    """Put a slider at a fraction of its length: by "mouse", "keyboard" or "touch"."""
+    """Put a slider at a fraction of its length, by "mouse" or "touch"; by "keyboard" at one of its ends or up to twelve keys from the left one."""
     slider.scroll_into_view_if_needed()
     if how == "keyboard":
         slider.focus()
-        page.keyboard.press("Home")
-        for _ in range(round(fraction * float(slider.get_attribute("max")))):
+        page.keyboard.press("End" if fraction == 1 else "Home")
+        for _ in range(min(12, round(fraction * float(slider.get_attribute("max")))) if fraction < 1 else 0):    # a long way takes long
             page.keyboard.press("ArrowRight")
         return
     box = slider.bounding_box()

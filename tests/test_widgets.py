@@ -612,6 +612,7 @@ def nudge(tab, widget):
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.xdist_group("lab")
 def test_a_kernel_computes_values_that_were_not_stored(lab, new_tab):
     three = "\n".join(f"{code.rpartition(chr(10))[0]}\ndisplay({code.rpartition(chr(10))[2]})" for name, code in SHOW.items() if name != "paint")
     tab, found = open_and_run(new_tab, lab, "live", [CELL, three])
@@ -637,6 +638,7 @@ def test_a_kernel_computes_values_that_were_not_stored(lab, new_tab):
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.xdist_group("lab")
 def test_an_error_in_compute_is_shown_in_the_widget(lab, new_tab):
     show = textwrap.dedent('''
         def broken(std):
@@ -652,6 +654,7 @@ def test_an_error_in_compute_is_shown_in_the_widget(lab, new_tab):
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.xdist_group("lab")
 def test_a_brush_paints_cells_and_the_kernel_computes_them(lab, new_tab):
     tab, [widget] = open_and_run(new_tab, lab, "paint", [CELL, SHOW["paint"]])
     widget.scroll_into_view_if_needed()
@@ -669,6 +672,7 @@ def test_a_brush_paints_cells_and_the_kernel_computes_them(lab, new_tab):
 
 @pytest.mark.browser
 @pytest.mark.slow
+@pytest.mark.xdist_group("lab")
 def test_a_dead_kernel_is_noticed_after_three_seconds(lab, new_tab):
     tab, [widget] = open_and_run(new_tab, lab, "dead", [CELL, SHOW["field"]])
     tab.evaluate("""async () => {

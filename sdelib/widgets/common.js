@@ -2,9 +2,9 @@
 
 const LEVELS = 4095, ORIGIN = 28672; // positions, as in frames.py
 const THEMES = {
-  light: { ink: "#1d2b36", soft: "#566573", line: "#8795a1", halo: "rgba(255,255,255,.75)", dot: "#D55E00", edge: "#ffffff",
-    ramp: ["#ffffff", "#d3e7f4", "#8fc3e4", "#3b95cb", "#0072b2"], // dots, arrows, groups: the colours of Okabe & Ito
-    groups: ["#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#7d7d7d"],
+  light: { ink: "#1d2b36", soft: "#566573", line: "#8795a1", halo: "rgba(255,255,255,.75)", dot: "#b54700", edge: "#ffffff",
+    ramp: ["#ffffff", "#d3e7f4", "#8fc3e4", "#3b95cb", "#0072b2"], // dots, groups: the colours of plotting.py
+    groups: ["#1a5a94", "#b54700", "#0c8849", "#cc8300", "#c47aab", "#079cde", "#6e6e6e"],
     below: ["#ffffff", "#f9ddca", "#efae83", "#e27d37", "#d55e00"],
     grey: ["#ffffff", "#e3e7ea", "#c4cbd1", "#9ca7b0", "#75818c"], paper: ["#ffffff", "#000000"], gap: "#d5dce2" },
   dark: { ink: "#f2f5f8", soft: "#a9b6c2", line: "#6b7986", halo: "rgba(10,14,19,.6)", dot: "#ff9a52", edge: "#10161c",

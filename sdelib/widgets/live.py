@@ -123,7 +123,7 @@ def picture(frame: Frame, width: int = 480) -> bytes:
             for path in paths.swapaxes(0, 1)[:300]:
                 draw.line([*map(tuple, path if frame.meta["timelike"] else path[-len(path) // 4:])], fill="#e8a98a", width=2)
         for x, y in pixel(frame.arrays["points"]) if "points" in frame.arrays else paths[-1] if "paths" in frame.arrays else ():
-            draw.ellipse([x - 5, y - 5, x + 5, y + 5], fill="#D55E00")
+            draw.ellipse([x - 5, y - 5, x + 5, y + 5], fill="#B54700")
         image = image.resize((width, round(size[1] / 2)), Image.Resampling.LANCZOS)
         image = image.quantize(128)
     out = io.BytesIO()
