@@ -64,7 +64,7 @@ $(SDELIB): pyproject.toml $(PACKAGES)
 	@touch $@
 
 $(MATHJAX): package-lock.json package.json .npmrc tools/javascript.py $(PACKAGES)
-	@echo 'script    MathJax, from package-lock.json'
+	@echo 'scripts   MathJax and ONNX Runtime, from package-lock.json'
 	@$(PY) tools/javascript.py
 	@touch $@
 
@@ -118,7 +118,7 @@ test: $(SITE)
 	@$(PYTEST) -p no:warnings $(SPREAD) --nbval-lax --nbval-current-env --nbval-cell-timeout 600 \
 	  book/intro.ipynb $(wildcard chapters/*.ipynb)
 	@echo; echo '== 5/5  the site in Chromium'
-	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) $(SPREAD) -m browser tests
+	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist loadgroup -m browser tests
 	@echo; echo '== All five stages passed.'
 	@if [ -s $(SKIPPED) ]; then echo "But not everything ran: $$(wc -l < $(SKIPPED)) tests were SKIPPED:"; sort $(SKIPPED); \
 	  else echo 'Nothing was skipped.'; fi

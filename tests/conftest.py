@@ -92,6 +92,23 @@ def browser():
         yield chromium
 
 
+@pytest.fixture
+def new_tab(browser):
+    """new_tab(theme, **options) opens a page in a context of its own, in the light or the dark theme where one is named, and closes it after the test."""
+    opened = []
+
+    def new(theme=None, **options):
+        context = browser.new_context(**({"color_scheme": theme} if theme else {}), **options)
+        opened.append(context)
+        if theme:
+            context.add_init_script(f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}")
+        return context.new_page()
+
+    yield new
+    for context in opened:
+        context.close()
+
+
 # ---------------------------------------------------------------- what was skipped, and what took long
 
 

@@ -261,20 +261,6 @@ def test_the_output_has_the_widget_and_a_still_picture_of_the_exact_field(dynami
 
 # ---- the page --------------------------------------------------------------------------------------
 
-@pytest.fixture
-def new_tab(browser):
-    """new_tab(**options) opens a page in a context of its own, and closes it after the test."""
-    opened = []
-
-    def new(**options):
-        opened.append(browser.new_context(**options))
-        return opened[-1].new_page()
-
-    yield new
-    for context in opened:
-        context.close()
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A folder with a page of three mixtures, one for each kind of dynamics, written as myst-nb writes them."""

@@ -348,20 +348,6 @@ SHOW = {
 }
 
 
-@pytest.fixture
-def new_tab(browser):
-    """new_tab(**options) opens a page in a context of its own, and closes it after the test."""
-    opened = []
-
-    def new(**options):
-        opened.append(browser.new_context(**options))
-        return opened[-1].new_page()
-
-    yield new
-    for context in opened:
-        context.close()
-
-
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """A folder with a page made of an executed notebook's outputs and state, written as myst-nb writes them."""
@@ -503,8 +489,7 @@ def test_every_widget_of_the_site_moves(name, width, how, theme, site, new_tab):
     """Each width with each theme, each theme with two ways to steer.  Before it moves: the picture that held its place had its size."""
     if name is None:
         missing("no page of the built site has a widget: run `make refresh` and `make book`")
-    tab = new_tab(viewport={"width": width, "height": 800}, has_touch=how == "touch", color_scheme=theme)
-    tab.add_init_script(f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}")
+    tab = new_tab(theme, viewport={"width": width, "height": 800}, has_touch=how == "touch")
     tall = "hosts => hosts.map(h => h.getBoundingClientRect().height)"
     tab.route("**/host.js*", lambda route: route.abort())
     tab.goto(f"{site}/{name}")

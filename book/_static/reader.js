@@ -185,6 +185,20 @@
     show();
     reach();
     window.addEventListener("resize", reach);
+    onPaper();
+  }
+
+  function onPaper() { // a page in the dark theme is printed in the light one
+    var root = document.documentElement, before = null;
+    window.addEventListener("beforeprint", function () {
+      if (root.dataset.theme === "light") return;
+      before = root.dataset.theme;
+      root.dataset.theme = "light";
+    });
+    window.addEventListener("afterprint", function () {
+      if (before) root.dataset.theme = before;
+      before = null;
+    });
   }
 
   function reach() { // what is wider than its frame can be pushed sideways with the keyboard too

@@ -193,7 +193,15 @@ function render({ model, el }) {
     redraw();
   }
   function redraw() {
-    if (!pending) pending = requestAnimationFrame(() => { pending = 0; if (!gone) try { draw(); } catch (error) { stop(); fail(error); } });
+    if (!pending) pending = requestAnimationFrame(drawNow);
+  }
+  function drawNow() {
+    pending = 0;
+    if (!gone) try { draw(); } catch (error) { stop(); fail(error); }
+  }
+  function onPaper() { // the page may just have changed its theme, and paper does not wait for a frame
+    retheme();
+    drawNow();
   }
   function draw() {
     if (!shown) return;
@@ -255,6 +263,7 @@ function render({ model, el }) {
   retheme();
   const scheme = matchMedia("(prefers-color-scheme: dark)"), watch = new MutationObserver(retheme), size = new ResizeObserver(redraw);
   scheme.addEventListener("change", retheme);
+  window.addEventListener("beforeprint", onPaper);
   for (const node of [document.documentElement, document.body])
     watch.observe(node, { attributeFilter: ["data-theme", "theme", "data-jp-theme-light", "data-vscode-theme-kind"] });
   size.observe(plot);
@@ -267,6 +276,7 @@ function render({ model, el }) {
     stop(); clearTimeout(timer);
     watch.disconnect(); size.disconnect();
     scheme.removeEventListener("change", retheme);
+    window.removeEventListener("beforeprint", onPaper);
     model.off?.("msg:custom", heard);
   };
 }

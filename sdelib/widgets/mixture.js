@@ -322,7 +322,15 @@ function render({ model, el }) {
 
   // -- picture
   function redraw() {
-    if (!pending) pending = requestAnimationFrame(() => { pending = 0; if (!gone) try { paintAll(); } catch (error) { stop(); fail(error); } });
+    if (!pending) pending = requestAnimationFrame(drawNow);
+  }
+  function drawNow() {
+    pending = 0;
+    if (!gone) try { paintAll(); } catch (error) { stop(); fail(error); }
+  }
+  function onPaper() { // the page may just have changed its theme, and paper does not wait for a frame
+    retheme();
+    drawNow();
   }
   function fail(error) {
     console.error(error);
@@ -437,6 +445,7 @@ function render({ model, el }) {
   const scheme = matchMedia("(prefers-color-scheme: dark)"), watch = new MutationObserver(retheme), size = new ResizeObserver(redraw);
   const view = new IntersectionObserver((list) => { if (playing && !list[list.length - 1].isIntersecting) stop(); }); // nobody sees it
   scheme.addEventListener("change", retheme);
+  window.addEventListener("beforeprint", onPaper);
   for (const node of [document.documentElement, document.body])
     watch.observe(node, { attributeFilter: ["data-theme", "theme", "data-jp-theme-light", "data-vscode-theme-kind"] });
   size.observe(plot);
@@ -446,6 +455,7 @@ function render({ model, el }) {
     stop();
     watch.disconnect(); size.disconnect(); view.disconnect();
     scheme.removeEventListener("change", retheme);
+    window.removeEventListener("beforeprint", onPaper);
   };
 }
 
