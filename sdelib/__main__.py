@@ -11,6 +11,7 @@ import math
 import os
 import platform
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed
 
 from . import __version__, weights
 from .data import CLASSES
@@ -83,24 +85,79 @@ def main(argv: list[str] | None = None) -> int:
 
 def sample(args: argparse.Namespace) -> None:
     """Draw images from a bundled network and write them to a .npz file."""
+    _writable(args.out)
+    device, sde = _device(args.device), _sde(args)
+    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if args.chunk is None:
+        if processes > 1:
+            raise ValueError(f"{processes} processes share the work chunk by chunk: give --chunk, the images that are drawn together")
+        pixels, nfe, t_min = _draw(args, sde, device, 0, args.n, args.seed)
+    else:
+        pixels, nfe, t_min = _draw_in_chunks(args, sde, device, rank, processes)
+        if rank:
+            return
+    weights.atomic(args.out, lambda path: _write(path, images=pixels, nfe=np.int64(nfe)))
+    if args.chunk is not None:
+        shutil.rmtree(_parts(args), ignore_errors=True)
+    print(f"{args.out}: {args.n} images, {nfe} network evaluations each ({args.solver}, {args.steps} steps to t = {t_min:g})")
+
+
+def _draw(args: argparse.Namespace, sde: GaussianSDE, device: torch.device, start: int, stop: int, seed: int) -> tuple[np.ndarray, int, float]:
+    """(grey levels, nfe, t_min) of the images number start to stop."""
     from .sampling import sample_images
 
-    _writable(args.out)
-    device = _device(args.device)
-    sde = _sde(args)
-    score, t_min = _score(args, sde, device)
-    solver, generator = SOLVERS[args.solver], torch.Generator().manual_seed(args.seed)
-    images, nfe = sample_images(score, sde, args.n, steps=args.steps, step=solver.make(args.steps, generator), eta=solver.eta,
+    score, t_min = _score(args, sde, device, torch.arange(start, stop))
+    solver, generator = SOLVERS[args.solver], torch.Generator().manual_seed(seed)
+    images, nfe = sample_images(score, sde, stop - start, steps=args.steps, step=solver.make(args.steps, generator), eta=solver.eta,
                                 t_min=t_min, grid=GRIDS[args.grid], generator=generator, batch=None,
                                 denoised=args.denoise, device=device)
-    pixels = (images[:, 0] * 255).round().to(torch.uint8).numpy()
+    return (images[:, 0] * 255).round().to(torch.uint8).numpy(), nfe, t_min
 
-    def write(path: Path) -> None:
-        with open(path, "wb") as f:
-            np.savez_compressed(f, images=pixels, nfe=np.int64(nfe))
 
-    weights.atomic(args.out, write)
-    print(f"{args.out}: {args.n} images, {nfe} network evaluations each ({args.solver}, {args.steps} steps to t = {t_min:g})")
+def _draw_in_chunks(args: argparse.Namespace, sde: GaussianSDE, device: torch.device, rank: int, processes: int) -> tuple[np.ndarray, int, float]:
+    """Chunk k has a seed of its own, made of --seed and k, and is kept as soon as it is drawn: so the set does not depend on the number of
+    processes, and a run that was killed goes on where it stopped.  Process r draws the chunks r, r + processes, …; all but rank 0 return nothing of use."""
+    ignored = {"run", "command", "command_line", "out", "device", "batch", "n"}
+    settings = json.dumps({k: v for k, v in sorted(vars(args).items()) if k not in ignored})
+    starts = range(0, args.n, args.chunk)
+
+    def part(k: int) -> Path:
+        return _parts(args) / f"{k:06d}.npz"
+
+    def known(k: int) -> tuple[np.ndarray, int, float] | None:
+        try:
+            with np.load(part(k), allow_pickle=False) as f:
+                if str(f["settings"]) == settings and len(f["images"]) == min(args.chunk, args.n - starts[k]):
+                    return f["images"], int(f["nfe"]), float(f["t_min"])
+        except Exception:      # it is missing or damaged, which np.load says in many ways: it is drawn again
+            pass
+        return None
+
+    for k in range(rank, len(starts), processes):
+        if known(k) is None:
+            seed = int(np.random.SeedSequence((args.seed, k)).generate_state(1, np.uint64)[0] >> np.uint64(1))
+            images, nfe, t_min = _draw(args, sde, device, starts[k], min(starts[k] + args.chunk, args.n), seed)
+            part(k).parent.mkdir(parents=True, exist_ok=True)
+            weights.atomic(part(k), lambda path: _write(path, images=images, nfe=np.int64(nfe), t_min=t_min, settings=settings))
+    if processes > 1:
+        torch.distributed.init_process_group("gloo")      # until all of them have drawn their share
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+    if rank:
+        return np.empty(0), 0, 0.0
+    found = [known(k) for k in range(len(starts))]
+    if any(f is None for f in found):
+        raise OSError(f"{_parts(args)} lacks chunk {[f is None for f in found].index(True)}: run the same command again, it draws only what is missing")
+    return np.concatenate([images for images, _, _ in found]), found[0][1], found[0][2]
+
+
+def _parts(args: argparse.Namespace) -> Path:
+    return args.out.with_name(args.out.name + ".parts")
+
+
+def _write(path: Path, **arrays) -> None:
+    with open(path, "wb") as f:
+        np.savez_compressed(f, **arrays)
 
 
 def _sde(args: argparse.Namespace) -> GaussianSDE:
@@ -119,8 +176,9 @@ def _sde(args: argparse.Namespace) -> GaussianSDE:
     return VE.power(given["sigma"]) if given else VE(0.01, 80.0)
 
 
-def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device) -> tuple[Score, float]:
-    """The score of `sde` by the network that was asked for, and the time to stop at; ValueError where it was never trained."""
+def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device, numbers: torch.Tensor) -> tuple[Score, float]:
+    """The score of `sde` by the network that was asked for, for the images with these numbers, and the time to stop at; ValueError
+    where it was never trained."""
     from .denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser, score_from
     from .sampling import in_batches
 
@@ -143,7 +201,7 @@ def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device) -> 
                          f"ratio of at least {low:.3g}, the smallest that {name} was trained on")
     network = network.to(device)
     if labelled:
-        return score_from(in_batches(network, args.batch), sde, label=_label(args, device), guidance=args.guidance), t_min
+        return score_from(in_batches(network, args.batch), sde, label=_label(args, numbers.to(device)), guidance=args.guidance), t_min
     if args.label not in (None, "none") or args.guidance != 1:
         raise ValueError(f"--label and --guidance need a network that knows labels, and {name} does not: leave --weights out")
     return in_batches(network.on(sde), args.batch), t_min
@@ -153,9 +211,9 @@ def _scores() -> list[str]:
     return [name for name in weights.names() if name not in ("classifier", "noisy-classifier", "moments")]
 
 
-def _label(args: argparse.Namespace, device: torch.device) -> torch.Tensor | int | None:
+def _label(args: argparse.Namespace, numbers: torch.Tensor) -> torch.Tensor | int | None:
     if args.label in (None, "each"):
-        return torch.arange(args.n, device=device) % len(CLASSES)
+        return numbers % len(CLASSES)
     return None if args.label == "none" else args.label
 
 
@@ -310,7 +368,7 @@ def _device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no CUDA device here; allowed: cpu, auto")
-    return torch.device(name)
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if name == "cuda" else torch.device(name)
 
 
 def _device_name(device: torch.device) -> str:
@@ -351,6 +409,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     p.add_argument("--n", type=COUNT, default=64, help="images")
     p.add_argument("--seed", type=SEED, default=0, help="of the start and the noise")
     p.add_argument("--batch", type=COUNT, default=64, help="images in the network at once; does not change the noise")
+    p.add_argument("--chunk", type=COUNT, help="images drawn together, each chunk with a seed of its own: the work may be shared by the processes "
+                   "of torchrun, and goes on where it was stopped (one chunk with the seed itself when not given)")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .npz file to write or replace")
 

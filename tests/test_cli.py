@@ -195,6 +195,65 @@ def test_seed_and_batch(bundled, tmp_path):
     assert abs(found["0", "64"] - found["1", "64"]).max() > 50
 
 
+def test_chunks_are_drawn_each_with_its_own_seed_and_labels(bundled, tmp_path):
+    assert draw(tmp_path / "a.npz", "--chunk", 4, n=10) == 0 and draw(tmp_path / "b.npz", "--chunk", 4, n=6) == 0
+    images = read(tmp_path / "a.npz")[0]
+    assert images.shape == (10, 28, 28) and np.array_equal(images[:4], read(tmp_path / "b.npz")[0][:4])
+    assert len({im.tobytes() for im in images}) == 10 and read(tmp_path / "a.npz")[1] == 4
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "b.npz", "bundled"]            # the parts are gone
+    assert draw(tmp_path / "b.npz", "--chunk", 4, "--label", 6, n=8) == 0
+    six = [i for i in range(8) if i % 10 == 6]
+    assert np.array_equal(read(tmp_path / "b.npz")[0][six], images[six])                            # image 6 was told the class 6
+
+
+def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch):
+    out, drawn = tmp_path / "a.npz", []
+    whole = tmp_path / "whole.npz"
+    assert draw(whole, "--chunk", 2, n=7) == 0
+    from sdelib import sampling
+    once = sampling.sample_images
+
+    def stops(*args, **how):
+        drawn.append(args[2])
+        if len(drawn) == 3:
+            raise KeyboardInterrupt
+        return once(*args, **how)
+
+    monkeypatch.setattr(sampling, "sample_images", stops)
+    with pytest.raises(KeyboardInterrupt):
+        draw(out, "--chunk", 2, n=7)
+    assert not out.exists() and [p.name for p in sorted((tmp_path / "a.npz.parts").iterdir())] == ["000000.npz", "000001.npz"]
+    (tmp_path / "a.npz.parts" / "000001.npz").write_bytes(b"half")                                # and one part is damaged
+    assert draw(out, "--chunk", 2, n=7) == 0
+    assert drawn == [2, 2, 2, 2, 2, 1] and np.array_equal(read(out)[0], read(whole)[0])
+    assert not (tmp_path / "a.npz.parts").exists()
+    with pytest.raises(KeyboardInterrupt):
+        drawn.clear()
+        draw(out, "--chunk", 2, n=7)
+    drawn.extend([0])
+    assert draw(out, "--chunk", 2, "--seed", 1, n=7) == 0 and drawn[4:] == [2, 2, 2, 1]             # parts of other settings are not taken
+
+
+@pytest.mark.slow
+def test_two_processes_draw_the_set_that_one_draws(tmp_path):
+    """torchrun with two CPU processes: they share the chunks, and the set is the same to the last grey level."""
+    options = ["sample", "--weights", "denoiser-small", "--n", "6", "--chunk", "2", "--steps", "2", "--device", "cpu", "--seed", "5"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    two = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "--", "sdelib", *options,
+                          "--out", str(tmp_path / "two.npz")], cwd=ROOT, env=env, capture_output=True, text=True, timeout=120)
+    assert two.returncode == 0, two.stderr[-3000:]
+    assert shell(*options, "--out", tmp_path / "one.npz").returncode == 0
+    assert two.stdout.count("6 images, 3 network evaluations each") == 1                            # one of them speaks
+    assert np.array_equal(read(tmp_path / "one.npz")[0], read(tmp_path / "two.npz")[0])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.npz", "two.npz"]
+
+
+def test_several_processes_need_chunks(bundled, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert draw(tmp_path / "a.npz") == 2
+    assert "2 processes share the work chunk by chunk: give --chunk" in capsys.readouterr().err
+
+
 def test_the_command_is_sample_images(bundled, tmp_path):
     assert draw(tmp_path / "a.npz", "--seed", 3, "--weights", "unet-sigma25", "--sigma", 25, "--solver", "euler-maruyama", "--grid", "uniform") == 0
     x, nfe = sample_images(weights.load("unet-sigma25"), VE.power(25.0), 5, steps=3, generator=torch.Generator().manual_seed(3), progress=False)
@@ -222,6 +281,7 @@ def test_the_denoiser_serves_every_sde(bundled, tmp_path, monkeypatch):
     (["--steps", "2.5"], ["--steps", "'2.5'", "whole number above 0"]),
     (["--n", "-1"], ["--n", "'-1'", "whole number above 0"]),
     (["--batch", "x"], ["--batch", "'x'", "whole number above 0"]),
+    (["--chunk", "0"], ["--chunk", "'0'", "whole number above 0"]),
     (["--seed", "-1"], ["--seed", "'-1'"]),
     (["--sigma", "1"], ["--sigma", "'1'", "above 1"]),
     (["--sigma", "nan"], ["--sigma", "'nan'", "finite number above 1"]),
