@@ -180,11 +180,13 @@ def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device, num
     """The score of `sde` by the network that was asked for, for the images with these numbers, and the time to stop at; ValueError
     where it was never trained."""
     from .denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser, score_from
-    from .sampling import in_batches
+    from .sampling import in_batches, in_bfloat16
 
     def ratio(process: GaussianSDE, t: float) -> float:
         return float(process.ratio(torch.tensor(t, dtype=torch.float64)))
 
+    if args.precision == "bf16" and device.type != "cuda":
+        raise ValueError("--precision bf16 needs --device cuda: most CPUs imitate bfloat16, and are far slower with it")
     name, network = args.weights, weights.load(args.weights)
     if not hasattr(network, "correction"):
         raise ValueError(f"--weights {name} is not a score; allowed: " + ", ".join(_scores()))
@@ -200,11 +202,12 @@ def _score(args: argparse.Namespace, sde: GaussianSDE, device: torch.device, num
         raise ValueError(f"--t-min {t_min:g} is not allowed; it must lie below T = {sde.T:g}, and at a noise-to-signal "
                          f"ratio of at least {low:.3g}, the smallest that {name} was trained on")
     network = network.to(device)
+    cast = in_bfloat16 if args.precision == "bf16" else lambda f: f
     if labelled:
-        return score_from(in_batches(network, args.batch), sde, label=_label(args, numbers.to(device)), guidance=args.guidance), t_min
+        return score_from(in_batches(cast(network), args.batch), sde, label=_label(args, numbers.to(device)), guidance=args.guidance), t_min
     if args.label not in (None, "none") or args.guidance != 1:
         raise ValueError(f"--label and --guidance need a network that knows labels, and {name} does not: leave --weights out")
-    return in_batches(network.on(sde), args.batch), t_min
+    return in_batches(cast(network.on(sde)), args.batch), t_min
 
 
 def _scores() -> list[str]:
@@ -411,6 +414,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     p.add_argument("--batch", type=COUNT, default=64, help="images in the network at once; does not change the noise")
     p.add_argument("--chunk", type=COUNT, help="images drawn together, each chunk with a seed of its own: the work may be shared by the processes "
                    "of torchrun, and goes on where it was stopped (one chunk with the seed itself when not given)")
+    p.add_argument("--precision", choices=("float32", "bf16"), default="float32", help="bf16: the network's products in bfloat16")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs")
     p.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .npz file to write or replace")
 

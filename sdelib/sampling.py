@@ -23,7 +23,7 @@ from .sdes import GaussianSDE, Reverse, Score
 from .solvers import (Counted, Step, denoise, euler_maruyama, geometric_times, heun, heun_ito, integrate, karras_times, milstein,
                       platen, sra, uniform_times)
 
-__all__ = ["sample_images", "sample_score", "sample_denoiser", "in_batches", "Solver", "SOLVERS", "GRIDS"]
+__all__ = ["sample_images", "sample_score", "sample_denoiser", "in_batches", "in_bfloat16", "Solver", "SOLVERS", "GRIDS"]
 
 Grid = Callable[[GaussianSDE, float, float, int], Tensor]
 
@@ -91,6 +91,18 @@ def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:
                           for i in range(0, len(x), batch)])
 
     return split
+
+
+def in_bfloat16(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """f(x, …) with its convolutions and matrix products in bfloat16 (torch.autocast), and the result in the type of x.
+
+    Faster on a GPU that has it. A value is then right to about 2⁻⁸, its 8 bits: less than a solver with few steps gets wrong.
+    """
+    def cast(x: Tensor, *rest, **more) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return f(x, *rest, **more).to(x.dtype)
+
+    return cast
 
 
 @torch.no_grad()

@@ -21,6 +21,9 @@ if "SDELIB_DATA" not in os.environ and (SHARED / "FashionMNIST" / "raw").is_dir(
 os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
 
 
+LEFT_OUT = pytest.StashKey[int]()
+
+
 def missing(what: str) -> None:
     """Skip this test because a tool is missing; where CI is set, fail instead."""
     if os.environ.get("CI"):
@@ -66,6 +69,24 @@ def real_data() -> bool:
             return fashion_mnist(train=False, download=False).real
         except ValueError:
             return False
+
+
+def pytest_collection_modifyitems(config, items):
+    """Tests for a GPU are left out where there is none, and counted in the summary."""
+    import torch
+
+    asked = [item for item in items if item.get_closest_marker("gpu")]
+    if asked and not torch.cuda.is_available():
+        config.stash[LEFT_OUT] = getattr(config, "workeroutput", {})["left_out"] = len(asked)
+        items[:] = [item for item in items if item not in asked]
+        config.hook.pytest_deselected(items=asked)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """A worker of xdist tells how many tests it left out: all collect the same ones."""
+    if left_out := getattr(node, "workeroutput", {}).get("left_out", 0):
+        node.config.stash[LEFT_OUT] = left_out
 
 
 def pytest_runtest_setup(item):
@@ -118,7 +139,9 @@ def say(request):
     return lambda text: request.node.user_properties.append(("measured", text))
 
 
-def pytest_terminal_summary(terminalreporter):
+def pytest_terminal_summary(terminalreporter, config):
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{left_out} tests need a CUDA device and were left out: there is none here.")
     reports = [r for some in terminalreporter.stats.values() for r in some if getattr(r, "when", None) == "call"]
     said = [text for r in reports for name, text in r.user_properties if name == "measured"]
     if said:

@@ -308,11 +308,13 @@ def test_the_denoiser_serves_every_sde(bundled, tmp_path, monkeypatch):
     (["--weights", "nothing"], ["'nothing'", "unet-sigma25", "unet-sigma50"]),
     (["--weights", "classifier"], ["classifier", "unet-sigma25", "unet-sigma50"]),
     (["--weights", "unet-sigma25", "--sigma", "30"], ["11.5", "up to 9.845"]),
+    (["--precision", "fp8"], ["'float32'", "'bf16'"]),
+    (["--precision", "bf16"], ["--precision bf16 needs --device cuda"]),
     (["--device", "tpu"], ["'auto'", "'cpu'", "'cuda'"]),
 ])
 def test_wrong_arguments_end_in_2_with_what_is_allowed(bundled, tmp_path, capsys, options, words):
     out = tmp_path / "x.npz"
-    assert call("sample", "--steps", 2, "--n", 1, "--out", out, *options) == 2
+    assert call("sample", "--steps", 2, "--n", 1, "--device", "cpu", "--out", out, *options) == 2
     said = capsys.readouterr().err
     assert all(word in said for word in words), said
     assert not out.exists() and "Traceback" not in said
