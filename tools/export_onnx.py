@@ -34,7 +34,8 @@ def graph() -> onnx.ModelProto:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(weights.load(NAME), example, dynamic_shapes=({0: n}, {0: n}, {0: n}), strict=True)
-        found = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False, input_names=["x", "sigma", "label"], output_names=["D"])
+        found = torch.onnx.export(program, dynamo=True, opset_version=OPSET, verbose=False,
+                                  input_names=["x", "sigma", "label"], output_names=["D"])
     return found.model_proto
 
 
@@ -69,7 +70,8 @@ def main() -> int:
     model = graph()
     strip(model)
     halve(model)
-    found = {v.name: (v.type.tensor_type.elem_type, v.type.tensor_type.shape.dim[0].dim_param) for v in (*model.graph.input, *model.graph.output)}
+    ends = {v.name: v.type.tensor_type for v in (*model.graph.input, *model.graph.output)}
+    found = {name: (kind.elem_type, kind.shape.dim[0].dim_param) for name, kind in ends.items()}
     if found != {name: (kind, "n") for name, kind in TYPES.items()}:
         sys.exit(f"the graph has the inputs and outputs {found}, not {TYPES} with a free n")
     helper.set_model_props(model, {"weights": NAME, "weights_sha256": weights.sha256(weights.checked(f"{NAME}.safetensors")),

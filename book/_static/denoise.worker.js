@@ -1,0 +1,26 @@
+// One worker of the sampler: D(x; σ, label) of its share of the images, by ONNX Runtime. The page is sdelib/widgets/sampler.js.
+// It is told { device, runtime, wasm, model } once, then { x, sigma, label } again and again, and answers { D } or { error }.
+let ort, session;
+
+async function load({ device, runtime, wasm, model }) {
+  ort = await import(runtime);
+  Object.assign(ort.env.wasm, { numThreads: 1, wasmBinary: wasm });
+  ort.env.logLevel = "error";
+  session = await ort.InferenceSession.create(new Uint8Array(model), { executionProviders: [device], logSeverityLevel: 3 });
+  await evaluate({ x: new Float32Array(28 * 28), sigma: 1, label: [-1] }); // what fails, fails now; shaders are compiled
+}
+
+async function evaluate({ x, sigma, label }) {
+  const n = label.length, tensor = (type, data, shape = [n]) => new ort.Tensor(type, data, shape);
+  const { D } = await session.run({ x: tensor("float32", x, [n, 1, 28, 28]), sigma: tensor("float32", new Float32Array(n).fill(sigma)),
+    label: tensor("int32", Int32Array.from(label)) });
+  return D.data.slice();
+}
+
+onmessage = async ({ data }) => {
+  try {
+    postMessage({ D: data.runtime ? await load(data) : await evaluate(data) });
+  } catch (error) {
+    postMessage({ error: String(error?.message || error) });
+  }
+};
