@@ -1,4 +1,4 @@
-# The book in five commands. `make` lists them.
+# The book in a few commands. `make` lists them.
 # A step that ends well leaves a file behind, and is not done again until what it needs has changed.
 
 ifeq ($(origin PYTHON),undefined)
@@ -15,8 +15,8 @@ SDELIB   := $(VENV)/.sdelib
 MATHJAX  := book/_static/vendor/mathjax/tex-mml-chtml.js
 SITE     := _build/.site
 
-PAGES    := $(wildcard book/*.md book/*.ipynb book/*.bib chapters/*.ipynb)
-WHOLE    := _config.yml _toc.yml $(MATHJAX) $(wildcard book/_static/*.* book/_extra/*.* book/_ext/*.py)
+PAGES    := $(wildcard book/*.md book/*.ipynb book/*.bib chapters/*.ipynb sdelib/bundled/*.onnx results/quality.csv)
+WHOLE    := _config.yml _toc.yml $(MATHJAX) $(wildcard book/_static/*.* book/_extra/*.* book/_ext/*.py sdelib/widgets/*.js)
 
 # Kernels and tools come from .venv, whatever else is installed.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -32,13 +32,14 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab refresh clean
+.PHONY: help book test lab students refresh clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make book                  build the site into _build/html (the first run installs into .venv)'
 	@echo 'make test                  unit tests, every chapter, the stored outputs, the site in Chromium'
-	@echo 'make lab                   JupyterLab on the chapters'
+	@echo 'make lab [PORT=N]          JupyterLab on the chapters (LAB="...": more options for it)'
+	@echo 'make students              the chapters without solutions, into _build/students'
 	@echo 'make refresh [CHAPTER=NN]  run the chapters and store their outputs (CHAPTER=intro: the first page)'
 	@echo 'make clean                 remove what was built (.venv stays)'
 
@@ -53,9 +54,10 @@ $(PY):
 	@'$(PYTHON)' -m venv --clear $(VENV) || { rm -rf $(VENV); \
 	  echo 'No virtual environment could be made. On Debian and Ubuntu: apt install python3-venv'; exit 1; }
 
-$(PACKAGES): requirements.txt constraints.txt | $(PY)
+# With hashes where requirements.lock is for this system and this Python; see tools/lock.py.
+$(PACKAGES): requirements.txt constraints.txt $(wildcard requirements.lock) | $(PY)
 	@echo 'packages  requirements.txt (the first time: some minutes, about 6 GB with PyTorch)'
-	@$(PY) -m pip install --quiet -r requirements.txt
+	@$(PY) -m pip install --quiet $$($(PY) tools/lock.py options)
 	@touch $@
 
 $(SDELIB): pyproject.toml $(PACKAGES)
@@ -90,7 +92,10 @@ book: $(SITE)
 	@echo '  and open http://127.0.0.1:$(PORT)/'
 
 lab: $(SDELIB)
-	@$(VENV)/bin/jupyter lab chapters
+	@$(VENV)/bin/jupyter lab $(if $(filter-out file,$(origin PORT)),--port=$(PORT)) $(LAB) chapters
+
+students: $(SDELIB)
+	@$(PY) tools/students.py
 
 refresh: $(SDELIB)
 	@$(PY) tools/notebooks.py refresh $(CHAPTER)

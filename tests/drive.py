@@ -50,7 +50,11 @@ def served(folder: Path) -> Iterator[str]:
         def log_message(self, *args):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    class Server(http.server.ThreadingHTTPServer):
+        def handle_error(self, request, client_address):
+            """A browser that leaves a page breaks its connections: that is no fault of the page."""
+
+    server = Server(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -132,7 +136,7 @@ def drive(page, how: str = "mouse") -> int:
             if not slider.is_visible():
                 continue
             seen = set()
-            for fraction in (0.0, 1.0, 0.5, 0.37):
+            for fraction in (0.0, 1.0, 0.37):
                 move(page, slider, fraction, how)
                 seen.add(look(widget))
                 assert not fault(widget), f"{name}: {fault(widget)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import re
@@ -15,16 +14,13 @@ import yaml
 
 from sdelib.exercises import EXERCISES, Number
 
-from conftest import ROOT, SITE
+from conftest import ROOT
 from drive import SECONDS, complaints
 
-spec = importlib.util.spec_from_file_location("site_tool", ROOT / "tools" / "site.py")
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
+for folder in ("tools", "book/_ext"):
+    sys.path.insert(0, str(ROOT / folder))
 import lean  # noqa: E402
-
-sys.path.pop(0)
+import measure_site as tool  # noqa: E402
 
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 NUMBERS = {name: e.test for name, e in EXERCISES.items() if isinstance(e.test, Number)}
@@ -251,17 +247,6 @@ def test_search_finds_words_of_the_chapters(width, site, new_tab):
 
 # ---- weight and paint ------------------------------------------------------------------------------
 
-PAGES = tool.pages(SITE) if SITE.is_dir() else [None]
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_weighs_at_most_a_megabyte_and_a_half(page, site, browser):
-    with tool.fresh(browser, 1280) as tab:
-        _, _, compressed = tool.weight(tab, f"{site}/{page}", SITE)
-    assert 10_000 < compressed <= 1.5e6
-
-
 @pytest.mark.browser
 def test_first_paint_comes_within_600_ms(site, browser, say):
     """The fastest of five loads, since other jobs share the machine; results/site.csv has the medians of all pages."""
@@ -278,7 +263,7 @@ def test_the_stored_table_has_every_page_within_its_budget():
     rows = {row["page"]: row for row in csv.DictReader(lines)}
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     wanted = {f"{toc['root']}.html", *(f"{c['file']}.html" for part in toc["parts"] for c in part["chapters"])}
-    assert wanted <= set(rows), f"run python tools/site.py: {wanted - set(rows)} are not in results/site.csv"
+    assert wanted <= set(rows), f"run python tools/measure_site.py: {wanted - set(rows)} are not in results/site.csv"
     for page, row in rows.items():
         assert int(row["compressed_bytes"]) <= 1.5e6, page
         assert all(int(row[f"first_paint_ms_{width}"]) <= 600 for width in tool.WIDTHS), page

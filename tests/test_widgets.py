@@ -188,6 +188,7 @@ def test_a_table_over_the_budget_says_its_size_and_what_to_reduce():
     assert BUDGET == 1_500_000
 
 
+@pytest.mark.fault
 def test_a_table_survives_its_file_and_a_damaged_file_is_named(tmp_path):
     table = bake([STD, WHO], bump)
     path = table.save(tmp_path / "deep" / "bump.table")
@@ -465,6 +466,7 @@ def test_the_picture_follows_the_theme_and_answers_within_50_ms(page, new_tab):
             assert min(spent) < 50, spent  # the least: other programs share the machine
 
 
+@pytest.mark.fault
 @pytest.mark.browser
 def test_damaged_frames_are_reported_in_the_widget(page, tmp_path, new_tab):
     text = (page / "index.html").read_text()
@@ -486,25 +488,34 @@ PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html")
 @pytest.mark.parametrize("width, how, theme", [(1280, "mouse", "light"), (390, "touch", "dark"), (1280, "keyboard", "dark"), (390, "mouse", "light")])
 @pytest.mark.parametrize("name", PAGES or [None])
 def test_every_widget_of_the_site_moves(name, width, how, theme, site, new_tab):
-    """Each width with each theme, each theme with two ways to steer.  Before it moves: the picture that held its place had its size."""
+    """Each width with each theme, each theme with two ways to steer."""
     if name is None:
         missing("no page of the built site has a widget: run `make refresh` and `make book`")
     tab = new_tab(theme, viewport={"width": width, "height": 800}, has_touch=how == "touch")
+    found = complaints(tab)
+    tab.goto(f"{site}/{name}")
+    assert drive(tab, how) > 0
+    assert found == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", PAGES or [None])
+def test_the_picture_that_holds_a_widgets_place_has_its_size(name, width, site, new_tab):
+    if name is None:
+        missing("no page of the built site has a widget: run `make refresh` and `make book`")
+    tab = new_tab(viewport={"width": width, "height": 800})
     tall = "hosts => hosts.map(h => h.getBoundingClientRect().height)"
     tab.route("**/host.js*", lambda route: route.abort())
     tab.goto(f"{site}/{name}")
     tab.evaluate("() => document.fonts.ready")
     held = tab.locator(".widget-host").evaluate_all(tall)
     tab.unroute("**/host.js*")
-    found = complaints(tab)
-    tab.goto(f"{site}/{name}")
+    tab.add_script_tag(url=f"{site}/_static/host.js")
     alive = widgets(tab)
     tab.wait_for_function("!document.querySelector('.sde-still')", timeout=SECONDS)
-    tab.evaluate("() => document.fonts.ready")
     real = tab.locator(".widget-host").evaluate_all(tall)
     assert len(held) == len(real) == len(alive) and all(abs(a - b) <= 24 for a, b in zip(held, real)), (held, real)  # a line of text, no more
-    assert drive(tab, how) > 0
-    assert found == []
 
 
 @pytest.mark.browser
@@ -621,6 +632,7 @@ def test_a_kernel_computes_values_that_were_not_stored(lab, new_tab):
     assert drive(tab) == 3
 
 
+@pytest.mark.fault
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.xdist_group("lab")
@@ -655,6 +667,7 @@ def test_a_brush_paints_cells_and_the_kernel_computes_them(lab, new_tab):
     assert drive(tab) == 1
 
 
+@pytest.mark.fault
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.xdist_group("lab")

@@ -2,7 +2,7 @@
 
     python tools/notebooks.py refresh [11 …]   run chapters (or intro; default: all) and store their outputs
     python tools/notebooks.py tidy    [11 …]   only the stable ids and the minimal metadata; nothing is run
-    python tools/notebooks.py address          copy the address in _config.yml into the set-up cells and the READMEs
+    python tools/notebooks.py address          copy the address in _config.yml into every file that names it
 
 What is stored is what was seen: a cell that fails, that warns, that prints an address in memory or a
 path of this machine, or that had to do without the real Fashion-MNIST, is reported and not stored.
@@ -309,24 +309,31 @@ def refresh(path: Path) -> str:
     return f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB, {'stored' if changed else 'no change'}"
 
 
+PLACES = ("*.md", "*.cff", "*.toml", "book/*.md", "chapters/*.md", ".github/**/*.yml", ".devcontainer/*", ".binder/*")
+NAMED = re.compile(r"(?:git clone |git\+|repository-code: )https://github\.com/([\w.-]+/[\w.-]*[\w-])")
+
+
 def set_address() -> list[str]:
-    """Copy the address in _config.yml into every set-up cell and the READMEs; what changed, in words."""
+    """Copy the address in _config.yml into every set-up cell and every file that names it; what changed, in words."""
+    new = address().removeprefix("https://github.com/")
+    pages = {path: nbformat.read(path, as_version=4) for path in notebooks()}
+    texts = {path: path.read_text(encoding="utf-8") for pattern in PLACES for path in sorted(ROOT.glob(pattern))}
+    setups = [cell.source for nb in pages.values() for cell in nb.cells if "setup" in tags(cell)]
+    former = {name.removesuffix(".git") for text in [*texts.values(), *setups] for name in NAMED.findall(text)} - {new}
+    old = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(former)))})(?![\w-])") if former else re.compile(r"(?!)")
+
     said = []
-    for path in notebooks():
-        nb = nbformat.read(path, as_version=4)
+    for path, nb in pages.items():
         current = nb.metadata.get("sdelib", {}).get("source_sha256") == source_hash(nb)
         for cell in nb.cells:
-            if "setup" in tags(cell):
-                cell.source = setup_source()
+            cell.source = setup_source() if "setup" in tags(cell) else old.sub(new, cell.source)
         if current:  # the set-up cell does nothing here, so the outputs are still those of this code
             nb.metadata["sdelib"] = {"source_sha256": source_hash(nb)}
         if write(tidy(nb, path.stem), path):
-            said.append(f"{path.name}: set-up cell")
-    for path in (ROOT / "README.md", ROOT / "chapters" / "README.md"):
-        text = path.read_text()
-        new = re.sub(r"(git clone |git\+)https://[^\s\"]+", rf"\g<1>{address()}", text)
-        if new != text:
-            path.write_text(new)
+            said.append(str(path.relative_to(ROOT)))
+    for path, text in texts.items():
+        if (changed := old.sub(new, text)) != text:
+            path.write_text(changed, encoding="utf-8")
             said.append(str(path.relative_to(ROOT)))
     return said or ["nothing to change"]
 

@@ -1,4 +1,4 @@
-"""Measure the built site: python tools/site.py [PAGE …]   (after `make book`; SDELIB_SITE names another folder)
+"""Measure the built site: python tools/measure_site.py [PAGE …]   (after `make book`; SDELIB_SITE names another folder)
 
 Serves the site on 127.0.0.1, opens each page in Chromium with an empty cache, scrolls to its end so that everything is loaded, and
 writes results/site.csv: what the page weighs, when it is first painted, and how far its parts jump.
@@ -43,7 +43,7 @@ SCROLL = """async () => {
   const root = document.scrollingElement;
   for (let y = 0; y < root.scrollHeight; y += innerHeight) {
     scrollTo({ top: y, behavior: "instant" });
-    await new Promise(done => setTimeout(done, 40));
+    await new Promise(done => setTimeout(done, 25));
   }
 }"""
 SETTLED = """() => [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')].length
@@ -143,7 +143,7 @@ def main() -> int:
     if args.pages:
         return 0
     with OUT.open("w", newline="", encoding="utf-8") as f:
-        f.write(f"""# command: python tools/site.py
+        f.write(f"""# command: python tools/measure_site.py
 # requests, bytes, compressed_bytes: a page with an empty cache and all that it loads until it was scrolled to its end, at 1280 px.
 #         compressed: gzip -9 of text ({' '.join(sorted(TEXT))}), as a static host would send it; pictures and WOFF fonts as they are.
 # first_paint_ms: first contentful paint, median of {args.loads} loads with an empty cache from an uncompressed server on 127.0.0.1; least: the fastest.
