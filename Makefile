@@ -108,13 +108,14 @@ refresh: $(SDELIB)
 PYTEST  = $(PY) -m pytest -q -p no:cacheprovider
 SPREAD  = -n $(JOBS) --dist loadfile
 SKIPPED = _build/skipped.txt
+FAULTS  = _build/faults.txt
 SLOWER  = --ignore tests/test_chapters.py --ignore tests/test_setup_cell.py
 
 test: export OMP_NUM_THREADS := 1
 test: $(SITE)
-	@rm -f $(SKIPPED)
+	@rm -f $(SKIPPED) $(FAULTS)
 	@echo; echo '== 1/5  unit tests'
-	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) $(SPREAD) -m 'not browser' $(SLOWER) tests
+	@SDELIB_SKIPPED=$(SKIPPED) SDELIB_FAULTS=$(FAULTS) $(PYTEST) $(SPREAD) -m 'not browser' $(SLOWER) tests
 	@echo; echo '== 2/5  the data tests again, on the stand-in for Fashion-MNIST'
 	@SDELIB_DATA=fallback $(PYTEST) -m 'not browser and not real_data' tests/test_data.py tests/test_metrics.py
 	@echo; echo '== 3/5  every chapter with smoke parameters, on the data that are there and on the stand-in'
@@ -124,7 +125,7 @@ test: $(SITE)
 	  book/intro.ipynb $(wildcard chapters/*.ipynb)
 	@echo; echo '== 5/5  the site in Chromium'
 	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist loadgroup -m browser tests
-	@echo; echo '== All five stages passed.'
+	@echo; echo '== All five stages passed.'; cat $(FAULTS)
 	@if [ -s $(SKIPPED) ]; then echo "But not everything ran: $$(wc -l < $(SKIPPED)) tests were SKIPPED:"; sort $(SKIPPED); \
 	  else echo 'Nothing was skipped.'; fi
 

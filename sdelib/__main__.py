@@ -75,6 +75,10 @@ def main(argv: list[str] | None = None) -> int:
         args.run(args)
     except ValueError as error:
         commands[args.command].error(str(error))
+    except torch.cuda.OutOfMemoryError as error:
+        print(f"sdelib {args.command}: the device has too little memory ({error}): give a smaller --batch, or --device cpu",
+              file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"sdelib {args.command}: {error}", file=sys.stderr)
         return 1
@@ -235,8 +239,9 @@ def train(args: argparse.Namespace) -> None:
 
     if args.checkpoint is None and args.bundle is None:
         raise ValueError("give --checkpoint FILE, --bundle NAME or both: without them nothing would be kept")
-    if args.checkpoint is not None:
-        _writable(args.checkpoint)
+    for path in (args.checkpoint, weights.BUNDLED / f"{args.bundle}.safetensors" if args.bundle else None):
+        if path is not None:
+            _writable(path)
     device = _device(args.device)
     torch.manual_seed(args.seed)
     if args.what == "classifier":
@@ -321,7 +326,8 @@ def evaluate(args: argparse.Namespace) -> None:
     for name, count in report["labels"].items():
         print(f"{'  labelled ' + name:<28}{count:>6} {count / len(images):7.1%}")
     if args.json is not None:
-        weights.atomic(args.json, lambda p: p.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n"))
+        text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+        weights.atomic(args.json, lambda p: p.write_text(text, encoding="utf-8", errors="surrogateescape"))
 
 
 def _read_samples(path: Path) -> tuple[torch.Tensor, int | None]:
@@ -362,8 +368,11 @@ def _writable(path: Path) -> None:
     """Raise OSError now, not after an hour, when `path` cannot be written."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: give the name of a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=path.parent).close()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise OSError(f"{path} cannot be written ({error}): choose another folder") from error
 
 
 def _device(name: str) -> torch.device:
@@ -462,4 +471,6 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")       # a terminal that has no σ shows ? and not a traceback
     sys.exit(main())

@@ -17,6 +17,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .sdes import finite, floats
+
 __all__ = ["Noise", "WhiteNoise", "BrownianPath", "Still"]
 
 Noise = Callable[[Tensor, Tensor], Tensor]
@@ -31,14 +33,14 @@ class WhiteNoise:
     """
 
     def __init__(self, x: Tensor, *, generator: torch.Generator):
-        self.x, self.generator, self._last = x, generator, None
+        self.x, self.generator, self._last = floats(x), generator, None
 
     def _normal(self) -> Tensor:
         z = torch.randn(self.x.shape, generator=self.generator, device=self.generator.device, dtype=self.x.dtype)
         return z.to(self.x.device)
 
     def __call__(self, t: Tensor, t_next: Tensor) -> Tensor:
-        dw = (t_next - t).abs().sqrt().to(self.x) * self._normal()
+        dw = finite("noise", (t_next - t).abs().sqrt().to(self.x) * self._normal())
         self._last = (float(t), float(t_next), dw)
         return dw
 
@@ -51,14 +53,14 @@ class WhiteNoise:
             raise ValueError(f"area({float(t):g}, {float(t_next):g}) belongs to no increment: WhiteNoise forgets, so ask "
                              "for the area right after noise(t, t_next), or take a BrownianPath")
         h = float(t_next - t)
-        return h / 2 * self._last[2] + abs(h) ** 1.5 / math.sqrt(12) * self._normal()
+        return finite("area", h / 2 * self._last[2] + abs(h) * math.sqrt(abs(h) / 12) * self._normal())
 
 
 class Still:
     """No noise: zeros shaped like x, for ordinary differential equations (Reverse with eta = 0)."""
 
     def __init__(self, x: Tensor):
-        self.zero = torch.zeros_like(x)
+        self.zero = torch.zeros_like(floats(x))
 
     def __call__(self, t: Tensor, t_next: Tensor) -> Tensor:
         return self.zero
@@ -80,8 +82,8 @@ class BrownianPath:
 
     def __init__(self, times: Tensor, x: Tensor, *, generator: torch.Generator):
         step = times.diff()
-        if times.ndim != 1 or len(times) < 2 or not bool((step > 0).all() | (step < 0).all()):
-            raise ValueError(f"times has shape {tuple(times.shape)} or is not strictly monotone: give a grid")
+        if times.ndim != 1 or len(times) < 2 or not bool((step > 0).all() | (step < 0).all()) or not bool(step.isfinite().all()):
+            raise ValueError(f"times has shape {tuple(times.shape)} or is not strictly monotone: give a grid of finite times")
         self._noise = WhiteNoise(x, generator=generator)
         increments = [self._noise(a, b) for a, b in zip(times[:-1], times[1:])]
         self._first, self._sign = float(times[0]), math.copysign(1.0, float(step[0]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,13 +98,18 @@ def _read(root: Path, train: bool) -> Garments:
 
 
 def _download(cache: Path) -> None:
+    """Fetch into a folder of this process, then move each file to its place: who looks meanwhile finds whole files only."""
     from torchvision.datasets import FashionMNIST
 
     cache.mkdir(parents=True, exist_ok=True)
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(20)
     try:
-        FashionMNIST(str(cache), download=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=cache) as own:
+            FashionMNIST(own, download=True)
+            (cache / "FashionMNIST" / "raw").mkdir(parents=True, exist_ok=True)
+            for name in _SHA256:
+                os.replace(Path(own, "FashionMNIST", "raw", name), cache / "FashionMNIST" / "raw" / name)
     finally:
         socket.setdefaulttimeout(before)
 
@@ -125,8 +131,14 @@ def _fallback(reason: str, train: bool) -> Garments:
     return garments
 
 
+def _spread(noise: float) -> None:
+    if not 0 <= noise < 1e30:
+        raise ValueError(f"noise = {noise!r}: give a standard deviation, a finite number of at least 0")
+
+
 def two_moons(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Tensor:
     """n points on two interleaved half circles, shape (n, 2), centred, plus N(0, noise²)."""
+    _spread(noise)
     angle = torch.pi * torch.rand(n, generator=generator)
     upper = torch.rand(n, generator=generator) < 0.5
     sign = torch.where(upper, 1.0, -1.0)
@@ -136,6 +148,7 @@ def two_moons(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Ten
 
 def swiss_roll(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Tensor:
     """n points on a spiral r = φ/(3π) for φ in [1.5π, 4.5π], shape (n, 2), plus N(0, noise²)."""
+    _spread(noise)
     angle = 1.5 * torch.pi * (1 + 2 * torch.rand(n, generator=generator))
     x = angle[:, None] / (3 * torch.pi) * torch.stack([angle.cos(), angle.sin()], dim=1)
     return x + noise * torch.randn(n, 2, generator=generator)

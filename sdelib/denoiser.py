@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from .networks import UNet
-from .sdes import GaussianSDE, Score, like
+from .sdes import GaussianSDE, Score, _positive, _sound, floats, like
 
 __all__ = ["Denoiser", "DenoiserLoss", "score_from", "first_time", "SIGMA_MIN", "SIGMA_MAX", "NO_LABEL"]
 
@@ -56,6 +56,8 @@ class Denoiser(UNet):
         `NO_LABEL` or None: not told.
         Raises ValueError for sigma outside [SIGMA_MIN, SIGMA_MAX], which training has not seen, and an unknown label.
         """
+        if x.ndim != 4:
+            raise ValueError(f"x has shape {tuple(x.shape)}: the denoiser takes (batch, 1, H, W)")
         sigma = like(sigma, x).reshape(-1).expand(len(x))
         compiling = torch.compiler.is_compiling()      # what depends on a value would break the compiled graph
         if not compiling and not bool(((sigma >= SIGMA_MIN * (1 - 1e-3)) & (sigma <= SIGMA_MAX * (1 + 1e-3))).all()):
@@ -112,12 +114,15 @@ class DenoiserLoss:
         for name, value in {"spread": self.spread, "drop": self.drop}.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} = {value!r}: give a share from 0 to 1")
-        if not (math.isfinite(self.std) and self.std > 0):
-            raise ValueError(f"std = {self.std!r}: give a finite number above 0")
+        if not math.isfinite(self.mean):
+            raise ValueError(f"mean = {self.mean!r}: give a finite number, the mean of ln σ")
+        _positive(std=self.std, data_std=self.data_std)
 
     def draw(self, x0: Tensor, label: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(sigma, z, told, mirrored): levels (batch,), z ~ N(0, I) like x0, which labels are told, which images are mirrored."""
-        n = len(x0)
+        n = len(floats(x0, "x0", axes=2))
+        if label.shape != (n,):
+            raise ValueError(f"label has shape {tuple(label.shape)}: give one for each of the {n} images")
         u, told, mirrored = (torch.rand(n, generator=generator) for _ in range(3))
         u = ((u + torch.arange(n)) / n)[torch.randperm(n, generator=generator)].double().clamp(1e-6, 1 - 1e-6)    # stratified
         low, high = math.log(SIGMA_MIN), math.log(SIGMA_MAX)
@@ -151,13 +156,13 @@ def score_from(denoiser: Callable[..., Tensor], sde: GaussianSDE, *, label: Tens
         raise ValueError(f"guidance = {guidance:g} has nothing to guide to: give a label, or guidance = 1")
 
     def score(x: Tensor, t: Tensor) -> Tensor:
-        scale, std = sde.marginal(like(t, x).reshape(-1))
+        scale, std = sde.marginal(like(t, floats(x, axes=1)).reshape(-1))
         clean, sigma = x / like(scale, x), (std / scale).expand(len(x))
         d = denoiser(clean, sigma, None if guidance == 0 else label)
         if guidance not in (0, 1):
             free = denoiser(clean, sigma, None)
             d = free + guidance * (d - free)
-        return (d - clean) * like(scale / std**2, x)
+        return _sound((d - clean) * like(scale / std**2, x), x, t)
 
     score.evaluations = 2 if guidance not in (0, 1) else 1
     return score

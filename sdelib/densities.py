@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .sdes import GaussianSDE, Score, like
+from .sdes import GaussianSDE, Score, finite, floats, like, number
 
 __all__ = ["GaussianMixture", "EmpiricalDensity", "two_modes", "garden"]
 
@@ -33,14 +33,14 @@ class GaussianMixture:
     def __init__(self, weights: Tensor | Sequence[float], means: Tensor | Sequence[Sequence[float]],
                  covariances: Tensor | Sequence[float] | float):
         means = torch.as_tensor(means)
-        means = means if means.is_floating_point() else means.to(torch.get_default_dtype())
+        means = finite("means", floats(means if means.is_floating_point() else means.to(torch.get_default_dtype()), "means"))
         if means.ndim != 2:
             raise ValueError(f"means has shape {tuple(means.shape)}: give (K, d), one row a component")
         K, d = means.shape
-        weights = torch.as_tensor(weights, dtype=means.dtype, device=means.device)
+        weights = number(weights, means)
         if weights.shape != (K,) or not bool((weights > 0).all()) or not bool(torch.isfinite(weights).all()):
             raise ValueError(f"weights = {weights.tolist()}: give {K} positive numbers, one for each row of means")
-        covariances = torch.as_tensor(covariances, dtype=means.dtype, device=means.device)
+        covariances = number(covariances, means)
         if covariances.ndim < 3:
             if covariances.shape not in ((), (K,)) or not bool((covariances > 0).all()):
                 raise ValueError(f"covariances = {covariances.tolist()}: give one standard deviation above 0, {K} of "
@@ -48,7 +48,7 @@ class GaussianMixture:
             covariances = covariances.expand(K)[:, None, None] ** 2 * torch.eye(d).to(means)
         if covariances.shape != (K, d, d) or not torch.allclose(covariances, covariances.mT):
             raise ValueError(f"covariances has shape {tuple(covariances.shape)}: give symmetric ({K}, {d}, {d})")
-        variances, axes = torch.linalg.eigh(covariances)
+        variances, axes = torch.linalg.eigh(finite("covariances", covariances))
         if not bool((variances > 0).all()):
             raise ValueError(f"covariances has the eigenvalue {variances.min().item():g}: all must be above 0")
         self._set(weights / weights.sum(), means, variances, axes)
@@ -80,7 +80,7 @@ class GaussianMixture:
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(log(w_k N(x; m_k, C_k)), axes_kᵀ (x − m_k)) of shapes (…, K) and (…, K, d)."""
-        if x.ndim == 0 or x.shape[-1] != self.dim:
+        if floats(x).ndim == 0 or x.shape[-1] != self.dim:
             raise ValueError(f"x has shape {tuple(x.shape)}: the last axis must have {self.dim} coordinates")
         axes = self.axes.to(x)
         turned = x @ axes.transpose(0, 1).flatten(1)                                       # axes_kᵀ x for all k at once
@@ -105,7 +105,7 @@ class GaussianMixture:
 
     def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
         """n independent draws, shape (n, d)."""
-        k = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        k = torch.multinomial(self.weights, n, replacement=True, generator=generator) if n else torch.zeros(0, dtype=torch.long)
         z = torch.randn(n, self.dim, generator=generator, dtype=self.means.dtype)
         return self.means[k] + torch.einsum("nij,nj->ni", self.axes[k], self.variances[k].sqrt() * z)
 
@@ -116,15 +116,18 @@ class GaussianMixture:
         """
         std, scale = (like(a, self.means) if not torch.is_tensor(a) or a.ndim == 0
                       else a.to(self.means)[:, None, None] for a in (std, scale))
-        if not bool((torch.as_tensor(std) >= 0).all()):
-            raise ValueError(f"std = {std}: give a number of at least 0")
+        if not bool((std >= 0).all() & (scale >= 0).all()):
+            raise ValueError(f"std = {std}, scale = {scale}: give numbers of at least 0")
+        variances = finite("the variance under std and scale", scale**2 * self.variances + std**2)
+        if not bool((variances > 0).all()):
+            raise ValueError(f"std = {std}, scale = {scale}: what is left has no width; give one of them above 0")
         out = object.__new__(GaussianMixture)
-        out._set(self.weights, scale * self.means, scale**2 * self.variances + std**2, self.axes)
+        out._set(self.weights, scale * self.means, variances, self.axes)
         return out
 
     def diffused(self, sde: GaussianSDE, t: Tensor | float) -> GaussianMixture:
         """p_t, the exact law of x_t when x_0 has this law; t a scalar, or (batch,) for log_prob and score of a batch."""
-        scale, std = sde.marginal(torch.as_tensor(t).to(self.means))
+        scale, std = sde.marginal(number(t, self.means))
         return self.blurred(std, scale)
 
     def score_of(self, sde: GaussianSDE) -> Score:
@@ -141,11 +144,11 @@ class GaussianMixture:
         A, y = A.to(self.means), y.to(self.means)
         if A.ndim != 2 or A.shape[1] != self.dim or y.shape != (len(A),):
             raise ValueError(f"A has shape {tuple(A.shape)} and y {tuple(y.shape)}: give (m, {self.dim}) and (m,)")
-        if not (math.isfinite(sigma_y) and sigma_y > 0):
-            raise ValueError(f"sigma_y = {sigma_y!r}: give a finite number above 0")
+        if not (math.isfinite(sigma_y) and float(number(sigma_y, A)) ** 2 >= torch.finfo(A.dtype).tiny):
+            raise ValueError(f"sigma_y = {sigma_y!r}: give a finite number above 0 that has a square in {A.dtype}")
         C, noise = self.covariances, sigma_y**2 * torch.eye(len(A)).to(A)
         seen = A @ C @ A.T + noise
-        K = torch.linalg.solve(seen, A @ C).mT
+        K = torch.linalg.solve(finite("A C Aᵀ + sigma_y² I", seen), A @ C).mT
         off, rest = y - self.means @ A.T, torch.eye(self.dim).to(A) - K @ A
         log = self.weights.log() + torch.distributions.MultivariateNormal(torch.zeros_like(y), seen).log_prob(off)
         spread = rest @ C @ rest.mT + sigma_y**2 * K @ K.mT
@@ -168,28 +171,33 @@ class EmpiricalDensity:
     """
 
     def __init__(self, points: Tensor, std: Tensor | float, scale: Tensor | float = 1.0, *, batch: int = 4096):
-        if points.ndim < 2 or len(points) == 0 or not points.is_floating_point():
-            raise ValueError(f"points has shape {tuple(points.shape)} and type {points.dtype}: give floats, (n, …)")
-        if not bool((torch.as_tensor(std) > 0).all()):
-            raise ValueError(f"std = {std}: give a number above 0")
+        if floats(points, "points").ndim < 2 or points.numel() == 0:
+            raise ValueError(f"points has shape {tuple(points.shape)}: give (n, …), at least one point")
+        self._fits(std, scale, points)
         self.points, self.std, self.scale, self.batch = points, std, scale, batch
         self._centre = points.mean(0).flatten()
         self._squares = torch.cat([(y.flatten(1) - self._centre).square().sum(1) for y in points.split(batch)])
+
+    @staticmethod
+    def _fits(std: Tensor | float, scale: Tensor | float, points: Tensor) -> None:
+        """Raise ValueError unless std and scale, and their squares, are ordinary numbers above 0 in the type of the points."""
+        for name, a in (("std", number(std, points)), ("scale", number(scale, points))):
+            if not bool((a > 0).all() & (a**2 >= torch.finfo(a.dtype).tiny).all() & (a**2).isfinite().all()):
+                raise ValueError(f"{name} = {a.tolist()}: give a number above 0 that has a square in {a.dtype}")
 
     def __len__(self) -> int:
         return len(self.points)
 
     def blurred(self, std: Tensor | float, scale: Tensor | float = 1.0) -> EmpiricalDensity:
         """The same points under the noise `std` in place of this one's: p_std, not more noise on top."""
-        if not bool((torch.as_tensor(std) > 0).all()):
-            raise ValueError(f"std = {std}: give a number above 0")
+        self._fits(std, scale, self.points)
         other = copy.copy(self)
         other.std, other.scale = std, scale
         return other
 
     def diffused(self, sde: GaussianSDE, t: Tensor | float) -> EmpiricalDensity:
         """p_t, the exact law of x_t when x_0 is one of the points; t a scalar, or (batch,)."""
-        scale, std = sde.marginal(torch.as_tensor(t).to(self.points))
+        scale, std = sde.marginal(number(t, self.points))
         return self.blurred(std, scale)
 
     def score_of(self, sde: GaussianSDE) -> Score:
@@ -198,7 +206,7 @@ class EmpiricalDensity:
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(log Σ_k e^{−‖x − scale·y_k‖²/(2σ²)}, E[x₀ | x]), in one pass over the points."""
-        if x.shape[1:] != self.points.shape[1:]:
+        if x.ndim == 0 or x.shape[1:] != self.points.shape[1:]:
             raise ValueError(f"x has shape {tuple(x.shape)}: give (batch, {', '.join(map(str, self.points.shape[1:]))})")
         scale, std = (like(a, x).reshape(-1, 1) for a in (self.scale, self.std))
         c = self._centre.to(x)
@@ -212,12 +220,12 @@ class EmpiricalDensity:
             new = torch.maximum(top, log.max(1, keepdim=True).values)
             r, shrink = torch.exp(log - new), torch.exp(top - new)
             total, mean, top = shrink * total + r.sum(1, keepdim=True), shrink * mean + r @ y, new
-        return (top + total.log())[:, 0], (mean / total).reshape(x.shape)
+        return finite("log p", top + total.log())[:, 0], finite("E[x₀ | x]", mean / total).reshape(x.shape)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p_σ(x) for x of shape (batch, …); shape (batch,)."""
-        std, d = like(self.std, x).reshape(-1), x[0].numel()
-        return self._parts(x)[0] - math.log(len(self)) - d / 2 * torch.log(2 * math.pi * std**2)
+        log, std, d = self._parts(x)[0], like(self.std, x).reshape(-1), self.points[0].numel()
+        return log - math.log(len(self)) - d / 2 * torch.log(2 * math.pi * std**2)
 
     def posterior_mean(self, x: Tensor) -> Tensor:
         """E[x₀ | x], the average of the points that x may have come from, shaped like x: the perfect denoiser."""
@@ -225,7 +233,7 @@ class EmpiricalDensity:
 
     def score(self, x: Tensor) -> Tensor:
         """(scale·E[x₀ | x] − x)/σ², shaped like x."""
-        return (like(self.scale, x) * self.posterior_mean(x) - x) / like(self.std, x) ** 2
+        return finite("the score", (like(self.scale, x) * self.posterior_mean(x) - x) / like(self.std, x) ** 2)
 
     def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
         """n draws scale·y + σz, shape (n, …); std and scale must be numbers."""

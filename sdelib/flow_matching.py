@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from .networks import ScoreMLP
 from .score_matching import DenoisingLoss
-from .sdes import GaussianSDE, Reverse, Score, like
+from .sdes import GaussianSDE, Reverse, Score, _sound, finite, like
 
 __all__ = ["StraightPath", "Velocity", "velocity_from_score", "score_from_velocity", "conditional_velocity",
            "FlowMatchingLoss", "VelocityMLP"]
@@ -47,6 +47,7 @@ class StraightPath(GaussianSDE):
     def __post_init__(self):
         if not 0 < self.T < 1:
             raise ValueError(f"T = {self.T!r}: give a time between 0 and 1; at t = 1 the ratio std/scale is infinite")
+        self._holds()
 
     @classmethod
     def up_to(cls, ratio: float) -> StraightPath:
@@ -71,7 +72,7 @@ class StraightPath(GaussianSDE):
 
     def time(self, ratio: Tensor) -> Tensor:
         """t = ratio/(1 + ratio)."""
-        ratio = torch.as_tensor(ratio)
+        ratio = self._reached(ratio)
         return ratio / (1 + ratio)
 
 
@@ -93,7 +94,7 @@ def score_from_velocity(velocity: Velocity, sde: GaussianSDE) -> Score:
         if not bool((g > 0).all()):
             raise ValueError(f"t = {float(torch.as_tensor(t).min()):g} has g = 0, where the velocity does not contain the score: "
                              "stop at a t_min above it")
-        return 2 * (sde.drift(x, t) - velocity(x, t)) / g**2
+        return _sound(2 * (sde.drift(x, t) - velocity(x, t)) / g**2, x, t)
 
     return score
 
@@ -107,7 +108,7 @@ def conditional_velocity(sde: GaussianSDE, x0: Tensor, t: Tensor, z: Tensor) -> 
     x, std = sde.perturb(x0, t, z), sde.marginal(like(t, x0))[1]
     if not bool((std > 0).all()):
         raise ValueError(f"t = {float(torch.as_tensor(t).min()):g} has no noise (std = 0): draw times above 0")
-    return sde.drift(x, t) + sde.diffusion(x, t) ** 2 / (2 * std) * z
+    return finite("the velocity", sde.drift(x, t) + sde.diffusion(x, t) ** 2 / (2 * std) * z)
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ class VelocityMLP(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """v_θ(x, t), shaped like x.  Raises ValueError for x of another dimension."""
+        if x.ndim < 2:
+            raise ValueError(f"x has shape {tuple(x.shape)}: give (batch, dim)")
         scale, std = self.body.sde.marginal(like(t, x).reshape(-1).expand(len(x)))
         size = (std**2 + (scale * self.body.data_std) ** 2).sqrt()
         return self.body.correction(x / like(size, x), std / scale).to(x.dtype)

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .denoiser import SIGMA_MAX, SIGMA_MIN, DenoiserLoss
-from .networks import NoiseEmbedding, ResBlock
-from .sdes import GaussianSDE, Score, like
+from .networks import NoiseEmbedding, ResBlock, fits
+from .sdes import GaussianSDE, Score, _sound, floats, like
 
 __all__ = ["NoisyClassifier", "NoisyClassificationLoss", "class_score", "guided"]
 
@@ -45,7 +45,7 @@ class NoisyClassifier(nn.Module):
         """Logits (batch, classes).  sigma: a scalar or (batch,).  Raises ValueError for another shape, and σ outside the trained range."""
         if x.ndim != 4 or x.shape[1:] != (1, 28, 28):
             raise ValueError(f"x has shape {tuple(x.shape)}: the classifier takes (batch, 1, 28, 28)")
-        sigma = like(sigma, x).reshape(-1).expand(len(x))
+        sigma = like(sigma, fits(x, self)).reshape(-1).expand(len(x))
         if not torch.compiler.is_compiling() and not bool(((sigma >= SIGMA_MIN * (1 - 1e-3)) & (sigma <= SIGMA_MAX * (1 + 1e-3))).all()):
             raise ValueError(f"sigma = {float(sigma.min()):.4g} to {float(sigma.max()):.4g} leaves [{SIGMA_MIN}, {SIGMA_MAX:g}], "
                              "the noise levels that the classifier was trained on")
@@ -85,8 +85,10 @@ def class_score(classifier, sde: GaussianSDE, label: Tensor | int) -> Score:
         raise ValueError(f"label = {label.tolist()}: give whole numbers from 0, one or one for each x")
 
     def score(x: Tensor, t: Tensor) -> Tensor:
+        if label.ndim and len(label) != len(x):
+            raise ValueError(f"label has {len(label)} numbers: give one for all, or one for each of the {len(x)} x")
         with torch.enable_grad():
-            x = x.detach().requires_grad_()
+            x = floats(x, axes=2).detach().requires_grad_()
             scale, std = sde.marginal(like(t, x).reshape(-1))
             log_p = classifier(x / like(scale, x), std / scale).log_softmax(-1)
             if int(label.max()) >= log_p.shape[-1]:
@@ -105,4 +107,4 @@ def guided(score: Score, towards: Score, weight: float) -> Score:
     """
     if not (math.isfinite(weight) and weight >= 0):
         raise ValueError(f"weight = {weight!r}: give a finite number of at least 0; 1 is Bayes' rule")
-    return lambda x, t: score(x, t) + weight * towards(x, t)
+    return lambda x, t: _sound(score(floats(x), t) + weight * towards(x, t), x, t)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from .brownian import WhiteNoise
 from .predictor_corrector import forward_of
-from .sdes import GaussianSDE, Reverse, Score, like
+from .sdes import GaussianSDE, Reverse, Score, _sound, finite, floats, like
 from .solvers import Step, denoise
 
 __all__ = ["Operator", "Matrix", "Mask", "Pool", "Blur", "Identity", "observe", "posterior_score", "no_covariance", "isotropic", "tweedie",
@@ -55,8 +55,11 @@ class Matrix(Operator):
     def __post_init__(self):
         if self.A.ndim != 2:
             raise ValueError(f"A has shape {tuple(self.A.shape)}: give a matrix (m, d)")
+        finite("A", self.A)
 
     def __call__(self, x: Tensor) -> Tensor:
+        if floats(x).ndim != 2 or x.shape[1] != self.A.shape[1]:
+            raise ValueError(f"x has shape {tuple(x.shape)}: this matrix takes (batch, {self.A.shape[1]})")
         return x @ self.A.to(x).T
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -79,7 +82,7 @@ class Mask(Operator):
             raise ValueError("seen is False everywhere: with nothing seen, draw from the prior")
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.shape[1:] != self.seen.shape:
+        if self.seen.ndim == 0 or x.shape[1:] != self.seen.shape:
             raise ValueError(f"seen has shape {tuple(self.seen.shape)}, but x has {tuple(x.shape)}: give a mask shaped like one x, {tuple(x.shape[1:])}")
         return x[:, self.seen.to(x.device)]
 
@@ -100,7 +103,7 @@ class Pool(Operator):
             raise ValueError(f"k = {self.k!r}: give a whole number above 0")
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or x.shape[-1] % self.k or x.shape[-2] % self.k:
+        if floats(x).ndim != 4 or x.shape[-1] % self.k or x.shape[-2] % self.k or 0 in x.shape[1:]:
             raise ValueError(f"k = {self.k} does not divide the size of x, {tuple(x.shape)}: give (batch, channels, H, W) with multiples of k")
         return F.avg_pool2d(x, self.k)
 
@@ -119,10 +122,12 @@ class Blur(Operator):
             raise ValueError(f"std = {self.std!r}: give a finite number of pixels above 0")
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.ndim != 4 or x.shape[1] != 1:
+        if floats(x).ndim != 4 or x.shape[1] != 1 or 0 in x.shape[1:]:
             raise ValueError(f"x has shape {tuple(x.shape)}: a blur takes (batch, 1, H, W)")
+        if not 1e-6 < self.std <= max(x.shape):
+            raise ValueError(f"std = {self.std:g} pixels: the image has {tuple(x.shape[2:])}; give a width between 1e-6 and that")
         reach = math.ceil(3 * self.std)
-        k = torch.exp(-torch.arange(-reach, reach + 1).to(x) ** 2 / (2 * self.std**2))
+        k = torch.exp(-(torch.arange(-reach, reach + 1).to(x) / self.std) ** 2 / 2)
         k = k / k.sum()
         x = F.conv2d(x, k.reshape(1, 1, -1, 1), padding=(reach, 0))
         return F.conv2d(x, k.reshape(1, 1, 1, -1), padding=(0, reach))
@@ -143,8 +148,8 @@ class Identity(Operator):
 
 def observe(operator: Operator, x0: Tensor, sigma_y: float, *, generator: torch.Generator) -> Tensor:
     """y = A x₀ + σ_y n with n ~ N(0, I)."""
-    y = operator(x0)
-    return y + _noise_level(sigma_y) * torch.randn(y.shape, generator=generator, dtype=y.dtype).to(y)
+    y = operator(floats(x0, "x0"))
+    return finite("y", y + _noise_level(sigma_y) * torch.randn(y.shape, generator=generator, dtype=y.dtype).to(y))
 
 
 def _noise_level(sigma_y: float) -> float:
@@ -201,7 +206,7 @@ def posterior_score(score: Score, sde: GaussianSDE, operator: Operator, y: Tenso
         raise ValueError(f"iterations = {iterations!r}: give a whole number above 0")
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
-        scale, std = (like(a, x) for a in sde.marginal(torch.as_tensor(t).to(x)))
+        scale, std = (like(a, x) for a in sde.marginal(torch.as_tensor(t).to(floats(x, axes=2))))
         with torch.enable_grad():
             x = x.detach().requires_grad_()
             s = score(x, t)
@@ -210,7 +215,7 @@ def posterior_score(score: Score, sde: GaussianSDE, operator: Operator, y: Tenso
         residual = _fits(y, operator(d.detach())) - operator(d.detach())
         C = covariance(scale, std, backward)
         u = conjugate_gradients(lambda v: sigma_y**2 * v + operator(C(operator.adjoint(v))), residual, iterations)
-        return s.detach() + backward(operator.adjoint(u))
+        return _sound(s.detach() + backward(operator.adjoint(u)), x, t)
 
     guided.evaluations = getattr(score, "evaluations", 1)
     return guided

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
-from .sdes import SDE, Langevin, NoiseLevel, Score, like
+from .sdes import SDE, Langevin, NoiseLevel, Score, finite, floats, like
 from .solvers import Step, denoise, euler_maruyama, integrate, uniform_times
 
 __all__ = ["langevin", "Metropolis", "annealed_langevin", "consistent_temperature", "shell_overlap", "ladder_ratio", "ladder", "largest_distance",
@@ -69,6 +69,7 @@ class Metropolis:
             log = -(to - mean).square() / (2 * g**2 * dt.abs()) - g.abs().log()
             return log.flatten(1).sum(1)
 
+        floats(x, axes=2)
         log_ratio = self.log_prob(proposal) - self.log_prob(x) + log_q(x, back, h) - log_q(proposal, forth, g)
         u = torch.rand(len(x), generator=self.generator, device=self.generator.device, dtype=x.dtype).to(x.device)
         accept = u.log() < log_ratio
@@ -95,12 +96,13 @@ def annealed_langevin(score: Score, x: Tensor, sigmas: Sequence[float] | Tensor,
     the last step, and the consistent noise in its idea, from Jolicoeur-Martineau et al. 2021 (arXiv:2009.05475).
     """
     sigmas = torch.as_tensor(sigmas, dtype=torch.float64)
-    if sigmas.ndim != 1 or len(sigmas) == 0 or not bool((sigmas > 0).all() & (sigmas.diff() > 0).all()):
+    if sigmas.ndim != 1 or len(sigmas) == 0 or not bool((sigmas > 0).all() & (sigmas.diff() > 0).all() & sigmas.isfinite().all()):
         raise ValueError(f"sigmas = {sigmas.tolist()}: give numbers above 0 that ascend, σ_1 < … < σ_L")
     if not 0 < rate < 2:
         raise ValueError(f"rate = {rate!r}: give a number between 0 and 2; ε_i = rate·σ_i²")
     if not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps = {steps!r}: give a whole number above 0")
+    floats(x)
     ratios = [*(sigmas[1:] / sigmas[:-1]).tolist(), 1.0]                # σ_{i+1}/σ_i; the top starts at its own level
     temperatures = [consistent_temperature(rate, steps, ratio) if consistent else 1.0 for ratio in ratios]
     return _annealed(score, x, sigmas, steps, rate, temperatures, denoised, generator)
@@ -123,10 +125,15 @@ def consistent_temperature(rate: float, steps: int, ratio: float) -> float:
     with v = γ² on arrival from the level above and this T it is 1.  ratio: γ.  steps: K.
     Raises ValueError where q γ² > 1: so few and small steps cannot shed the noise of the level above.
     """
+    if not (0 < rate < 2 and steps >= 1 and 1 <= ratio < 1e100):
+        raise ValueError(f"rate = {rate!r}, steps = {steps!r}, ratio = {ratio!r}: give a rate between 0 and 2, at least one step, "
+                         "and a ratio of at least 1")
     q = (1 - rate) ** (2 * steps)
     if q * ratio**2 > 1:
         raise ValueError(f"rate = {rate}, steps = {steps}: too little to come down from a level {ratio:.3g} times as noisy; "
                          "raise one of them, or put levels between")
+    if q == 1:
+        raise ValueError(f"rate = {rate!r}, steps = {steps!r}: so small a step changes nothing; raise one of them")
     return (1 - q * ratio**2) * (1 - rate / 2) / (1 - q)
 
 
@@ -138,8 +145,8 @@ def shell_overlap(ratio: float, dim: int) -> float:
     Raises ValueError for a ratio below 1 and fewer than one dimension.
     Song & Ermon 2020 (arXiv:2006.09011), technique 2, where C ≈ ½ is recommended.
     """
-    if not ratio >= 1 or not dim >= 1:
-        raise ValueError(f"ratio = {ratio!r}, dim = {dim!r}: give a ratio of at least 1 and at least one dimension")
+    if not 1 <= ratio < math.inf or not 1 <= dim < math.inf:
+        raise ValueError(f"ratio = {ratio!r}, dim = {dim!r}: give a finite ratio of at least 1 and at least one dimension")
     shift = math.sqrt(2 * dim) * (ratio - 1)
     phi = lambda a: (1 + math.erf(a / math.sqrt(2))) / 2
     return phi(shift + 3 * ratio) - phi(shift - 3 * ratio)
@@ -153,7 +160,7 @@ def ladder_ratio(dim: int, overlap: float = 0.5) -> float:
     """
     if not 0 < overlap < 0.99:
         raise ValueError(f"overlap = {overlap!r}: give a number between 0 and 0.99")
-    if dim < 5:
+    if not 5 <= dim < math.inf:
         raise ValueError(f"dim = {dim!r}: the noise fills a ball and no shell, so shells do not choose a ladder; choose the ratio yourself")
     low, high = 1.0, 2.0
     while shell_overlap(high, dim) > overlap:
@@ -184,8 +191,9 @@ def largest_distance(points: Tensor, *, batch: int = 512) -> float:
     With r_i the distance of x_i from the mean, ‖x_i − x_j‖ ≤ r_i + r_j: pairs whose bound is below the
     largest distance found so far are skipped.  Raises ValueError for fewer than two points.
     """
-    if len(points) < 2:
+    if len(floats(points, "points", axes=2)) < 2:
         raise ValueError(f"points holds {len(points)}: give at least two")
+    finite("points", points)
     x = points.flatten(1)
     r = (x - x.mean(0)).norm(dim=1)
     order = r.argsort(descending=True)

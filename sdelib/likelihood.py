@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .probability_flow import grey_levels
-from .sdes import like
+from .sdes import finite, floats, like
 
 __all__ = ["Decoder", "gaussian_bound", "diffusion_bound"]
 
@@ -39,7 +39,7 @@ class Decoder:
             raise ValueError(f"levels has shape {tuple(levels.shape)}: give at least 2 numbers that ascend")
         if not (math.isfinite(sigma) and sigma > 0):
             raise ValueError(f"sigma = {sigma!r}: give a finite number above 0")
-        if weights.shape != levels.shape or not bool((weights[1:] > 0).all()):
+        if weights.shape != levels.shape or not bool((weights[1:] > 0).all() & weights.isfinite().all()):
             raise ValueError(f"weights has shape {tuple(weights.shape)}: give one number above 0 for each of the {len(levels)} levels")
         if edges.ndim != 1 or black.shape != (len(edges) + 1,) or not bool((edges.diff() > 0).all()) or not bool(((black > 0) & (black < 1)).all()):
             raise ValueError(f"edges and black have shapes {tuple(edges.shape)} and {tuple(black.shape)}: give m edges that ascend and m + 1 shares inside (0, 1)")
@@ -52,6 +52,8 @@ class Decoder:
         The bins are 1/8 of the gap between two levels wide and begin 1½ gaps below black; half an example is added to
         both counts of each bin, so π is never 0 or 1.   Raises ValueError when D and k differ in shape.
         """
+        if levels.ndim != 1 or len(levels) < 2:
+            raise ValueError(f"levels has shape {tuple(levels.shape)}: give at least 2 numbers that ascend")
         if denoised.shape != k.shape:
             raise ValueError(f"denoised has shape {tuple(denoised.shape)} but k has {tuple(k.shape)}: give one level for each pixel")
         edges = levels[0] + (levels[1] - levels[0]) * (torch.arange(bins, dtype=levels.dtype) / 8 - 1.5)
@@ -71,13 +73,13 @@ class Decoder:
 
         x, denoised, k: (batch, …); k whole.  Raises ValueError when the shapes differ or k is no level.
         """
-        if not x.shape == denoised.shape == k.shape:
+        if not floats(x, axes=2).shape == denoised.shape == k.shape:
             raise ValueError(f"x, denoised and k have shapes {tuple(x.shape)}, {tuple(denoised.shape)} and {tuple(k.shape)}: give them the same")
         index = k.long()
         if bool((index != k).any() | (index < 0).any() | (index >= len(self.levels)).any()):
             raise ValueError(f"k runs from {float(k.min()):g} to {float(k.max()):g}: give whole numbers from 0 to {len(self.levels) - 1}")
         parts = [self.probabilities(a, b).gather(-1, i[..., None]).flatten(1).sum(1) for a, b, i in zip(x.split(16), denoised.split(16), index.split(16))]
-        return torch.cat(parts)
+        return finite("log P(k | x, D)", torch.cat(parts))
 
 
 def gaussian_bound(log_p: Tensor, log_decoder: Tensor, x: Tensor, centre: Tensor, sigma: float) -> Tensor:
@@ -91,9 +93,11 @@ def gaussian_bound(log_p: Tensor, log_decoder: Tensor, x: Tensor, centre: Tensor
         raise ValueError(f"sigma = {sigma!r}: give a finite number above 0")
     if x.shape != centre.shape:
         raise ValueError(f"centre has shape {tuple(centre.shape)} but x has {tuple(x.shape)}: give them the same")
+    if log_p.shape != log_decoder.shape or log_p.shape != floats(x, axes=2).shape[:1]:
+        raise ValueError(f"log_p has shape {tuple(log_p.shape)} and log_decoder {tuple(log_decoder.shape)}: give one of each for each x")
     z = (x - centre).flatten(1).double() / sigma
     log_q = -z.square().sum(1) / 2 - z.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
-    return log_p.double() - log_q + log_decoder.double()
+    return finite("the bound", log_p.double() - log_q + log_decoder.double())
 
 
 @torch.no_grad()
@@ -106,7 +110,7 @@ def diffusion_bound(denoiser: Callable[..., Tensor], images: Tensor, decoder: De
     images: x₀, (n, …), at the decoder's levels.  ln σ is uniform from σ_min = decoder.sigma to sigma_max, stratified over the n images.
     Raises ValueError unless sigma_max > σ_min.   Kingma, Salimans, Poole & Ho 2021 (arXiv:2107.00630), eq. 11 and 19.
     """
-    n, low = len(images), decoder.sigma
+    n, low = len(floats(images, "images", axes=2)), decoder.sigma
     if not (math.isfinite(sigma_max) and sigma_max > low):
         raise ValueError(f"sigma_max = {sigma_max!r} is not above the decoder's sigma = {low}")
     u = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
@@ -121,4 +125,4 @@ def diffusion_bound(denoiser: Callable[..., Tensor], images: Tensor, decoder: De
         k = torch.bucketize(x0.to(decoder.levels), (decoder.levels[1:] + decoder.levels[:-1]) / 2)
         decoded = decoder.log_prob(x, denoiser(x, torch.tensor(low).to(x0), y), k)
         out.append(decoded.double() - x0.flatten(1).double().square().sum(1) / (2 * sigma_max**2) - math.log(sigma_max / low) * loss)
-    return torch.cat(out)
+    return finite("the bound", torch.cat(out)) if out else images.new_zeros(0, dtype=torch.float64)

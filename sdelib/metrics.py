@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import weights
+from .networks import fits
+from .sdes import finite, floats, whole
 
 __all__ = ["GarmentClassifier", "ClassificationLoss", "features", "accuracy", "Moments", "moments",
            "stored_moments", "frechet_distance", "frechet_bias", "split_floor", "precision_recall", "sliced_wasserstein"]
@@ -41,7 +43,7 @@ class GarmentClassifier(nn.Module):
         """Features of shape (batch, n_features)."""
         if x.ndim != 4 or x.shape[1:] != (1, 28, 28):
             raise ValueError(f"x has shape {tuple(x.shape)}: the classifier takes (batch, 1, 28, 28) images in [0, 1]")
-        return self.body(x - 0.286)
+        return self.body(fits(x, self) - 0.286)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.embed(x))
@@ -53,7 +55,14 @@ class ClassificationLoss:
 
     smoothing: float = 0.05
 
+    def __post_init__(self):
+        if not 0 <= self.smoothing <= 1:
+            raise ValueError(f"smoothing = {self.smoothing!r}: give a share from 0 to 1")
+
     def draw(self, images: Tensor, labels: Tensor, *, generator: torch.Generator) -> tuple[Tensor]:
+        if images.shape[1:] != (1, 28, 28) or labels.shape != images.shape[:1]:
+            raise ValueError(f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
+                             "give (batch, 1, 28, 28) and (batch,)")
         return (torch.randint(-1, 2, (len(images), 2), generator=generator),)
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, shift: Tensor) -> Tensor:
@@ -68,31 +77,37 @@ class ClassificationLoss:
 @torch.no_grad()
 def features(images: Tensor, classifier: GarmentClassifier, *, batch: int = 500) -> Tensor:
     """Float64 features (n, n_features) of images (n, 1, 28, 28), clipped to [0, 1] first."""
-    return torch.cat([classifier.embed(x.clamp(0, 1)) for x in images.split(batch)]).double()
+    return torch.cat([classifier.embed(x.clamp(0, 1)) for x in floats(images, "images", axes=1).split(batch)]).double()
 
 
 @torch.no_grad()
 def accuracy(images: Tensor, labels: Tensor, classifier: GarmentClassifier, *, batch: int = 500) -> float:
     """The share of images whose largest logit is their label."""
+    if floats(images, "images").ndim == 0 or len(images) == 0 or labels.shape != images.shape[:1]:
+        raise ValueError(f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
+                         "give at least one image, and a label for each")
     right = [classifier(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch))]
     return torch.cat(right).double().mean().item()
 
 
 @dataclass(frozen=True)
 class Moments:
-    """mean (f,), covariance (f, f) and number n of a set of feature vectors."""
+    """mean (f,), covariance (f, f) and number n of a set of feature vectors.  Raises ValueError for what is not finite."""
 
     mean: Tensor
     covariance: Tensor
     n: int
 
+    def __post_init__(self):
+        finite("mean", self.mean), finite("covariance", self.covariance)
+
 
 def moments(x: Tensor) -> Moments:
     """Sample mean and covariance (divided by n − 1) of feature vectors x of shape (n, f), n ≥ 2."""
-    if x.ndim != 2 or len(x) < 2:
+    if x.ndim != 2 or len(x) < 2 or x.shape[1] < 1:
         raise ValueError(f"x has shape {tuple(x.shape)}: give (n, features) with n of at least 2")
-    x = x.double()
-    return Moments(x.mean(0), torch.cov(x.T), len(x))
+    x = finite("x", floats(x)).double()
+    return Moments(x.mean(0), torch.cov(x.T).reshape(x.shape[1], x.shape[1]), len(x))
 
 
 def stored_moments() -> Moments:
@@ -133,8 +148,10 @@ def split_floor(x: Tensor, n: int, *, draws: int = 10, generator: torch.Generato
 
     The real-against-real floor for n samples.  Raises ValueError unless 2 ≤ n ≤ len(x) − 2.
     """
+    floats(x, axes=2)
     if not 2 <= n <= len(x) - 2:
         raise ValueError(f"n = {n}: give at least 2 and at most {len(x) - 2}")
+    whole(2, draws=draws)
     d = []
     for _ in range(draws):
         order = torch.randperm(len(x), generator=generator)
@@ -152,7 +169,7 @@ def precision_recall(real: Tensor, drawn: Tensor, k: int = 3, *, batch: int = 10
     Raises ValueError for a k that is not a whole number above 0 and below n and m, and when the features differ.
     Kynkäänniemi et al. 2019 (arXiv:1904.06991), eq. 1 to 3.
     """
-    if real.ndim != 2 or drawn.ndim != 2 or real.shape[1] != drawn.shape[1]:
+    if floats(real, "real").ndim != 2 or floats(drawn, "drawn").ndim != 2 or real.dtype != drawn.dtype or real.shape[1] != drawn.shape[1]:
         raise ValueError(f"real has shape {tuple(real.shape)} and drawn has {tuple(drawn.shape)}: give feature vectors of one classifier")
     if not isinstance(k, int) or not 0 < k < min(len(real), len(drawn)):
         raise ValueError(f"k = {k!r}: give a whole number above 0 and below the {min(len(real), len(drawn))} points")
@@ -172,9 +189,10 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 64, *, generator:
     law have a distance of order n^(−1/2), not 0.
     Raises ValueError when x and y differ in shape, or a generator is missing.   Bonneel et al. 2015.
     """
-    if x.shape != y.shape or len(x) == 0:
-        raise ValueError(f"x has shape {tuple(x.shape)} and y has {tuple(y.shape)}: give equally many points of one shape")
-    x, y = x.flatten(1), y.flatten(1)
+    if x.shape != y.shape or x.numel() == 0 or floats(x, axes=1).dtype != y.dtype:
+        raise ValueError(f"x has shape {tuple(x.shape)} and y has {tuple(y.shape)}: give equally many points of one shape and type")
+    whole(directions=directions)
+    x, y = (a.reshape(len(a), -1) for a in (x, y))
     d = x.shape[1]
     if d <= 2:
         angle = torch.arange(directions, dtype=x.dtype) * math.pi / directions

@@ -19,9 +19,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .sdes import GaussianSDE, like
+from .sdes import GaussianSDE, finite, like
 
 __all__ = ["ScoreNetwork", "ScoreMLP", "UNet", "ScoreUNet"]
+
+
+def fits(x: Tensor, network: nn.Module) -> Tensor:
+    """x, or a ValueError unless it is finite and has the type of the network's weights."""
+    if x.dtype != (wanted := next(network.parameters()).dtype):
+        raise ValueError(f"x has type {x.dtype}, but the weights of this {type(network).__name__} have {wanted}: "
+                         "convert one of them with .to(dtype)")
+    return finite("x", x)
 
 
 class NoiseEmbedding(nn.Module):
@@ -36,6 +44,8 @@ class NoiseEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
 
     def forward(self, ratio: Tensor) -> Tensor:
+        if not torch.compiler.is_compiling() and not bool(((ratio > 0) & (ratio < math.inf)).all()):
+            raise ValueError(f"ratio = {ratio.tolist()}: the noise level of a network is a finite number above 0")
         phase = 2 * math.pi * (ratio.log() / 4)[:, None] * self.omega
         return self.mlp(torch.cat([phase.sin(), phase.cos()], dim=1))
 
@@ -65,6 +75,8 @@ class ScoreNetwork(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """s_θ(x, t), shaped like x.  t > 0: a scalar tensor or shape (batch,)."""
+        if x.ndim < 2:
+            raise ValueError(f"x has shape {tuple(x.shape)}: give (batch, …)")
         t = like(t, x).reshape(-1).expand(len(x))
         scale, std = self.sde.marginal(t)
         if not bool((std > 0).all()):
@@ -96,7 +108,7 @@ class ScoreMLP(ScoreNetwork):
     def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
         if u.shape[1:] != (self.config["dim"],):
             raise ValueError(f"x has shape {tuple(u.shape)}: this ScoreMLP takes (batch, {self.config['dim']})")
-        c = self.embed(ratio)
+        u, c = fits(u, self), self.embed(ratio)
         for layer in self.layers:
             u = F.silu(layer(u) + c)
         return self.out(u)
@@ -174,9 +186,9 @@ class UNet(nn.Module):
 
     def correction(self, u: Tensor, ratio: Tensor, label: Tensor | None = None) -> Tensor:
         """F(u, ratio, label)."""
-        if u.ndim != 4 or u.shape[1] != 1 or u.shape[2] % 4 or u.shape[3] % 4:
+        if u.ndim != 4 or u.shape[1] != 1 or u.shape[2] % 4 or u.shape[3] % 4 or 0 in u.shape[2:]:
             raise ValueError(f"x has shape {tuple(u.shape)}: {type(self).__name__} takes (batch, 1, H, W), H and W multiples of 4")
-        e = self.embed(ratio)
+        u, e = fits(u, self), self.embed(ratio)
         if self.label is not None:
             e = e + self.label(label + 1)
         h1 = self.down[0](self.first(u), e)

@@ -7,6 +7,7 @@ sequential map from white to blue, signed quantities a diverging one, images are
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -81,6 +82,8 @@ def figure(columns: int = 1, *, rows: int = 1, width: float = 7.6, height: float
 
 def grid_points(extent: tuple[float, float, float, float], n: int) -> Tensor:
     """The n×n points of a regular grid over extent = (x₀, x₁, y₀, y₁): shape (n, n, 2), row 0 at y₀, float32."""
+    if not (len(extent) == 4 and all(map(math.isfinite, extent)) and extent[0] < extent[1] and extent[2] < extent[3]):
+        raise ValueError(f"extent = {extent}: give (x0, x1, y0, y1), finite, with x0 < x1 and y0 < y1")
     x = torch.linspace(extent[0], extent[1], n)
     y = torch.linspace(extent[2], extent[3], n)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)

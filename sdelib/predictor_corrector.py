@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
-from .sdes import SDE, GaussianSDE, Langevin, Reverse, Score
+from .sdes import SDE, GaussianSDE, Langevin, Reverse, Score, finite, floats
 from .solvers import Step
 
 __all__ = ["exponential", "reverse_diffusion", "ancestral", "stay", "PredictorCorrector", "langevin_step_size"]
@@ -89,7 +89,7 @@ def langevin_step_size(s: Tensor, snr: float) -> Tensor:
     s: scores of shape (batch, …). For p_t = N(0, v I) it is 2 snr² v, whatever v and d are.
     Song et al. 2021, algorithms 4 and 5 (which take ‖z‖ and ‖s‖ of each draw; for VP times α_i ≈ 1).
     """
-    return 2 * snr**2 / s.square().mean()
+    return finite("the step size", 2 * snr * snr / floats(s, "s").square().mean())
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from scipy.integrate import RK45, solve_ivp
 from torch import Tensor
 
 from .score_matching import divergence, slope_along
-from .sdes import SDE, GaussianSDE, Reverse, Score
+from .sdes import SDE, GaussianSDE, Reverse, Score, finite, floats
 
 __all__ = ["rk45", "flow", "encode", "decode", "interpolate", "exact_trace", "Hutchinson", "prior_log_prob",
            "Likelihood", "log_likelihood", "grey_levels", "dequantise", "bits_per_dim"]
@@ -48,6 +48,9 @@ def _adaptive(f: Callable, y: np.ndarray, start: float, stop: float, rtol: float
             raise ValueError(f"{name} = {value!r}: give a finite number above 0")
     if start == stop:
         raise ValueError(f"start = stop = {start}: there is nothing to solve")
+    finite("start, stop", torch.tensor([start, stop, stop - start], dtype=torch.float64))
+    if len(y) == 0:
+        return y, 0
     solution = solve_ivp(f, (start, stop), y, method="RK45", t_eval=[stop], rtol=rtol, atol=atol)
     if not solution.success:
         raise ValueError(f"the flow could not be solved from t = {start:g} to {stop:g}: {solution.message} "
@@ -65,6 +68,7 @@ def flow(sde: GaussianSDE, score: Score, x: Tensor, start: float, stop: float, *
     Raises ValueError for tolerances that are not above 0, and when no step is short enough.
     """
     ode = Reverse(sde, score, eta=0.0)
+    floats(x)
 
     def f(t, y):
         state = torch.as_tensor(y).reshape(x.shape).to(x)
@@ -93,11 +97,12 @@ def interpolate(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
     """
     if a.shape != b.shape:
         raise ValueError(f"a has shape {tuple(a.shape)} but b has {tuple(b.shape)}: give two codes of one shape")
+    floats(a, "a"), floats(b, "b")
     cos = float((a * b).sum() / (a.norm() * b.norm()))
     if not abs(cos) < 1 - 1e-9:
         raise ValueError(f"a and b have the cosine {cos:g}: they span no circle; choose two others")
     angle = math.acos(cos)
-    w = torch.as_tensor(weights).to(a).reshape(-1, *[1] * a.ndim)
+    w = finite("weights", torch.as_tensor(weights).to(a)).reshape(-1, *[1] * a.ndim)
     return (torch.sin((1 - w) * angle) * a + torch.sin(w * angle) * b) / math.sin(angle)
 
 
@@ -126,6 +131,7 @@ class Hutchinson:
     def __init__(self, x: Tensor, k: int = 1, *, gaussian: bool = False, generator: torch.Generator):
         if not isinstance(k, int) or k < 1:
             raise ValueError(f"k = {k!r}: give a whole number above 0")
+        floats(x, axes=2)
         self.probes = k
         if gaussian:
             u = torch.randn((k, *x.shape), generator=generator, device=generator.device, dtype=x.dtype)
@@ -140,7 +146,7 @@ class Hutchinson:
 def prior_log_prob(sde: GaussianSDE) -> Callable[[Tensor], Tensor]:
     """log π(x) = −‖x‖²/(2 prior_std²) − (d/2) ln(2π prior_std²) for x of shape (batch, …); shape (batch,)."""
     def log_prob(x: Tensor) -> Tensor:
-        x = x.flatten(1)
+        x = floats(x, axes=2).flatten(1)
         return -(x / sde.prior_std).square().sum(1) / 2 - x.shape[1] * (math.log(sde.prior_std) + math.log(2 * math.pi) / 2)
 
     return log_prob
@@ -167,7 +173,7 @@ def log_likelihood(sde: GaussianSDE, score: Score, x: Tensor, *, t_min: float, t
     at T, `prior_log_prob(sde)` for a model, the exact log p_T where it is known.  rtol, atol: as in `flow`.
     Raises ValueError as `flow`.   Song et al. 2021, eq. 39 and section 4.3.
     """
-    ode, n, d = Reverse(sde, score, eta=0.0), len(x), x.numel()
+    ode, n, d = Reverse(sde, score, eta=0.0), len(floats(x, axes=2)), x.numel()
 
     def f(t, y):
         state = torch.as_tensor(y[:d]).reshape(x.shape).to(x)
@@ -190,7 +196,7 @@ def grey_levels(images: Tensor) -> Tensor:
 
     Raises ValueError when the images are not multiples of 1/255 in [0, 1].
     """
-    k = (images * 255).round()
+    k = (floats(images, "images") * 255).round()
     if bool(((k / 255 - images).abs() > 1e-4).any() | (k < 0).any() | (k > 255).any()):
         raise ValueError("images are not multiples of 1/255 in [0, 1]: dequantise the images as they are stored, once")
     return k
@@ -212,6 +218,6 @@ def bits_per_dim(log_p: Tensor, d: int, *, width: float = 1 / 256) -> Tensor:
 
     The uniform density on [0, 1]^d has log p = 0 and 8 bits.  Raises ValueError for d or width not above 0.
     """
-    if not d > 0 or not width > 0:
-        raise ValueError(f"d = {d!r}, width = {width!r}: give numbers above 0")
+    if not 0 < d < math.inf or not 0 < width < math.inf:
+        raise ValueError(f"d = {d!r}, width = {width!r}: give finite numbers above 0")
     return -log_p / (d * math.log(2)) - math.log2(width)

@@ -9,6 +9,7 @@ network sees them in batches. So the noise of an image depends on (generator, n)
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from .brownian import WhiteNoise
 from .denoiser import SIGMA_MIN, first_time, score_from
 from .few_steps import DPMSolver, EDMHeun
 from .predictor_corrector import PredictorCorrector, ancestral, exponential, reverse_diffusion, stay
-from .sdes import GaussianSDE, Reverse, Score
+from .sdes import GaussianSDE, Reverse, Score, whole
 from .solvers import (Counted, Step, denoise, euler_maruyama, geometric_times, heun, heun_ito, integrate, karras_times, milstein,
                       platen, sra, uniform_times)
 
@@ -84,11 +85,25 @@ def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:
     """f(x, …), a score or a denoiser, evaluated on at most `batch` of the x at a time.
 
     What else it is given is split too when it is a tensor with one entry for each x, and passed whole otherwise.
+    Where the device has too little memory it says so, and goes on with batches of half the size: the same result, but for rounding.
+    Raises ValueError for a batch that is not a whole number above 0.
     """
+    whole(batch=batch)
+
     def split(x: Tensor, *rest) -> Tensor:
+        nonlocal batch
         each = [isinstance(a, Tensor) and a.ndim > 0 and len(a) == len(x) for a in rest]
-        return torch.cat([f(x[i:i + batch], *[a[i:i + batch] if own else a for a, own in zip(rest, each)])
-                          for i in range(0, len(x), batch)])
+        done = []
+        while sum(map(len, done)) < len(x) or not done:
+            part = slice(start := sum(map(len, done)), start + batch)
+            try:
+                done.append(f(x[part], *[a[part] if own else a for a, own in zip(rest, each)]))
+            except torch.cuda.OutOfMemoryError:
+                if batch == 1:
+                    raise
+                batch = min(batch, len(x)) // 2
+                warnings.warn(f"the device has too little memory: going on with batches of {batch}", stacklevel=2)
+        return torch.cat(done)
 
     return split
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .sdes import GaussianSDE, NoiseLevel, Score, like
+from .sdes import GaussianSDE, NoiseLevel, Score, finite, floats, like
 
 __all__ = ["fisher_divergence", "implicit_loss", "sliced_loss", "denoising_loss", "divergence", "slope_along",
            "DenoisingLoss", "LadderLoss"]
@@ -41,6 +41,7 @@ def fisher_divergence(score: Field, true_score: Field, x: Tensor) -> Tensor:
 
     It is a p-weighted squared error and no metric: where p has no mass, s may be anything.
     """
+    floats(x, axes=2)
     return (score(x) - true_score(x)).flatten(1).square().sum(1) / 2
 
 
@@ -77,11 +78,12 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
     Raises ValueError for a sigma that is not a finite number above 0, and a z of another shape.
     Vincent 2011 (Neural Computation 23).
     """
+    floats(x0, "x0", axes=2)
     if not (math.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma = {sigma!r}: give a finite number above 0")
     if z.shape != x0.shape:
         raise ValueError(f"z has shape {tuple(z.shape)}: give one draw for each x0, {tuple(x0.shape)}")
-    return (score(x0 + sigma * z) + z / sigma).flatten(1).square().sum(1) / 2
+    return finite("the loss", (score(x0 + sigma * z) + z / sigma).flatten(1).square().sum(1) / 2)
 
 
 def divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +91,7 @@ def divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
     with _slopes(x) as (y, slope):
         v = field(y)
         flat = v.flatten(1)
-        trace = sum(slope(flat[:, i]).flatten(1)[:, i] for i in range(flat.shape[1]))
+        trace = sum((slope(flat[:, i]).flatten(1)[:, i] for i in range(flat.shape[1])), x.new_zeros(len(x)))
     return (v, trace) if torch.is_grad_enabled() else (v.detach(), trace.detach())
 
 
@@ -98,9 +100,12 @@ def slope_along(field: Field, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 
     u: directions shaped like x, or k of them for each x, (k, *x.shape); then k passes and shape (k, batch).
     """
+    floats(x, axes=2)
+    if u.shape not in (x.shape, (*u.shape[:1], *x.shape)) or len(u) == 0 < len(x):
+        raise ValueError(f"u has shape {tuple(u.shape)}: give directions shaped like x, {tuple(x.shape)}, or k of them for each")
     with _slopes(x) as (y, slope):
         v = field(y)
-        slopes = [(w * slope((w * v).flatten(1).sum(1))).flatten(1).sum(1) for w in u.reshape(-1, *x.shape)]
+        slopes = [(w * slope((w * v).flatten(1).sum(1))).flatten(1).sum(1) for w in (u if u.ndim > x.ndim else u[None])]
         slopes = torch.stack(slopes).reshape(*u.shape[:u.ndim - x.ndim], len(x))
     return (v, slopes) if torch.is_grad_enabled() else (v.detach(), slopes.detach())
 
@@ -111,6 +116,7 @@ def _slopes(x: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
 
     The slope can be differentiated again where gradients are on; it is zero where y does not depend on x.
     """
+    floats(x, axes=2)
     again = torch.is_grad_enabled()
 
     def slope(y: Tensor) -> Tensor:
@@ -144,12 +150,12 @@ class DenoisingLoss:
     def __post_init__(self):
         if not 0 < self.t_min < self.sde.T:
             raise ValueError(f"t_min = {self.t_min} is not between 0 and T = {self.sde.T}")
-        if not self.t_power > 0:
-            raise ValueError(f"t_power = {self.t_power}: give a number above 0")
+        if not 0 < self.t_power < math.inf:
+            raise ValueError(f"t_power = {self.t_power}: give a finite number above 0")
 
     def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(t, z): times of shape (batch,) and z ~ N(0, I) shaped like x0, drawn on the generator's device."""
-        n = len(x0)
+        n = len(floats(x0, "x0", axes=2))
         u = torch.rand(n, generator=generator, device=generator.device, dtype=x0.dtype)
         u = (u + torch.arange(n, device=generator.device)) / n
         z = torch.randn(x0.shape, generator=generator, device=generator.device, dtype=x0.dtype)
@@ -178,13 +184,13 @@ class LadderLoss:
 
     def __post_init__(self):
         s = tuple(float(a) for a in self.sigmas)
-        if not s or not s[0] > 0 or any(not a < b for a, b in zip(s, s[1:])):
+        if not s or not 0 < s[0] <= s[-1] < math.inf or any(not a < b for a, b in zip(s, s[1:])):
             raise ValueError(f"sigmas = {list(s)}: give numbers above 0 that ascend, σ_1 < … < σ_L")
         object.__setattr__(self, "sigmas", s)
 
     def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """(sigma, z): one level for each example, every level equally often over a batch; z ~ N(0, I) like x0."""
-        n, levels = len(x0), torch.tensor(self.sigmas, dtype=x0.dtype)
+        n, levels = len(floats(x0, "x0", axes=2)), torch.tensor(self.sigmas, dtype=x0.dtype)
         u = torch.rand(n, generator=generator, device=generator.device)
         u = (u + torch.arange(n, device=generator.device)) / n
         z = torch.randn(x0.shape, generator=generator, device=generator.device, dtype=x0.dtype)
@@ -199,4 +205,4 @@ class LadderLoss:
 def _weighted(score: Score, sde: GaussianSDE, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
     std = like(sde.marginal(t)[1], x0)
     error = std * score(sde.perturb(x0, t, z), t) + z
-    return error.flatten(1).square().mean(1)
+    return finite("the loss", error.flatten(1).square().mean(1))

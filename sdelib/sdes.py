@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,9 +30,9 @@ def like(t: Tensor | float, x: Tensor) -> Tensor:
 
     t: a number, a scalar tensor, or a tensor of shape (batch,) with batch = x.shape[0].
     Returns a tensor of shape () or (batch, 1, …, 1).
-    Raises ValueError when t has another shape.
+    Raises ValueError when t has another shape, and for x that is not float32 or float64.
     """
-    t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
+    t = number(t, x)
     if t.ndim == 0:
         return t
     if t.ndim != 1 or x.ndim == 0 or t.shape[0] not in (1, x.shape[0]):
@@ -41,10 +41,38 @@ def like(t: Tensor | float, x: Tensor) -> Tensor:
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 
+def number(t: Tensor | Sequence[float] | float, x: Tensor) -> Tensor:
+    """t with the dtype and the device of x; a number that is too large for it becomes ∞.  Raises ValueError as `floats`."""
+    return (t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)).to(floats(x))
+
+
+def finite(name: str, x: Tensor) -> Tensor:
+    """x, or a ValueError that says that `name` is not finite."""
+    if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
+        bad = x[~torch.isfinite(x)][0].item()
+        raise ValueError(f"{name} is not finite: it has {bad} among its {x.numel()} numbers; give numbers of ordinary size")
+    return x
+
+
+def floats(x: Tensor, name: str = "x", axes: int = 0) -> Tensor:
+    """x, or a ValueError unless it is float32 or float64 and has at least so many axes."""
+    if x.dtype not in (torch.float32, torch.float64) or x.ndim < axes or (axes > 1 and 0 in x.shape[1:]):
+        shape = ", of shape (batch, …)" if axes else ""
+        raise ValueError(f"{name} has shape {tuple(x.shape)} and type {x.dtype}: give float32 or float64{shape}")
+    return x
+
+
+def whole(least: int = 1, **values: int) -> None:
+    """Raise ValueError unless all values are whole numbers of at least `least`."""
+    for name, value in values.items():
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} = {value!r}: give a whole number of at least {least}")
+
+
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} = {value!r}: give a finite number above 0")
+        if not 1e-18 < value < 1e18:                          # float32 holds the square
+            raise ValueError(f"{name} = {value!r}: give a finite number above 0, of ordinary size")
 
 
 class SDE(ABC):
@@ -70,7 +98,24 @@ class GaussianSDE(SDE):
 
     @abstractmethod
     def time(self, ratio: Tensor) -> Tensor:
-        """The t at which std/scale = ratio: the inverse of `ratio`, shaped like ratio."""
+        """The t at which std/scale = ratio: the inverse of `ratio`, shaped like ratio.
+
+        Raises ValueError for a ratio that is negative, or above the one at T.
+        """
+
+    def _reached(self, ratio: Tensor | float) -> Tensor:
+        """ratio as a tensor, or a ValueError where the process never has it."""
+        ratio, last = torch.as_tensor(ratio), float(self.ratio(torch.tensor(self.T, dtype=torch.float64)))
+        if not bool(((ratio >= 0) & (ratio <= last * (1 + 1e-5))).all()):
+            raise ValueError(f"ratio = {ratio.tolist()} is not between 0 and {last:g}, the std/scale of {self} at T")
+        return ratio if ratio.is_floating_point() else number(ratio, torch.empty(0))
+
+    def _holds(self) -> None:
+        """Raise ValueError where float32 cannot hold the end of the process."""
+        scale, std = self.marginal(torch.tensor(self.T))
+        if not (1e-18 < float(scale) and 1e-18 < float(std) < 1e18):
+            raise ValueError(f"{self} ends with scale = {float(scale):g} and std = {float(std):g}: "
+                             "float32 cannot compute with their squares; give numbers of ordinary size")
 
     def ratio(self, t: Tensor) -> Tensor:
         """std/scale of x_t | x_0, the noise-to-signal ratio, shaped like t.  It grows with t."""
@@ -109,8 +154,8 @@ class GaussianSDE(SDE):
         return (self.prior_std * z).to(device or generator.device)
 
     def _time(self, t: Tensor | float) -> Tensor:
-        t = torch.as_tensor(t)
-        t = t if t.is_floating_point() else t.to(torch.get_default_dtype())
+        t = t if torch.is_tensor(t) and t.is_floating_point() else number(t, torch.empty(0))
+        floats(t, "t")
         slack = 1e-6 * self.T
         if bool(((t < -slack) | (t > self.T + slack) | t.isnan()).any()):
             raise ValueError(f"t = {t.detach().cpu().tolist()} leaves [0, {self.T}]")
@@ -134,6 +179,7 @@ class VE(GaussianSDE):
         _positive(sigma_min=self.sigma_min, sigma_max=self.sigma_max, T=self.T)
         if self.sigma_min >= self.sigma_max:
             raise ValueError(f"sigma_min = {self.sigma_min} is not below sigma_max = {self.sigma_max}")
+        self._holds()
 
     @classmethod
     def power(cls, sigma: float) -> VE:
@@ -154,7 +200,7 @@ class VE(GaussianSDE):
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f = 0."""
-        return torch.zeros_like(x)
+        return torch.zeros_like(floats(x))
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
         """g(t) = σ(t) √(2 ln(σ_max/σ_min)/T)."""
@@ -168,7 +214,7 @@ class VE(GaussianSDE):
 
     def time(self, ratio: Tensor) -> Tensor:
         """t = T ln(1 + ratio²/σ_min²)/(2 ln(σ_max/σ_min))."""
-        return self.T * torch.log1p((torch.as_tensor(ratio) / self.sigma_min) ** 2) / (2 * self._log_ratio)
+        return self.T * torch.log1p((self._reached(ratio) / self.sigma_min) ** 2) / (2 * self._log_ratio)
 
 
 @dataclass(frozen=True)
@@ -183,10 +229,11 @@ class NoiseLevel(GaussianSDE):
 
     def __post_init__(self):
         _positive(T=self.T)
+        self._holds()
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f = 0."""
-        return torch.zeros_like(x)
+        return torch.zeros_like(floats(x))
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
         """g(t) = √(2t)."""
@@ -199,7 +246,7 @@ class NoiseLevel(GaussianSDE):
 
     def time(self, ratio: Tensor) -> Tensor:
         """t = ratio."""
-        return torch.as_tensor(ratio)
+        return self._reached(ratio)
 
 
 @dataclass(frozen=True)
@@ -218,6 +265,7 @@ class VP(GaussianSDE):
         _positive(beta_min=self.beta_min, beta_max=self.beta_max, T=self.T)
         if self.beta_min >= self.beta_max:
             raise ValueError(f"beta_min = {self.beta_min} is not below beta_max = {self.beta_max}")
+        self._holds()
 
     def beta(self, t: Tensor) -> Tensor:
         """β(t) = β_min + (β_max − β_min) t/T, shaped like t."""
@@ -243,7 +291,7 @@ class VP(GaussianSDE):
 
     def time(self, ratio: Tensor) -> Tensor:
         """The t with B(t) = ln(1 + ratio²)."""
-        return self._when(torch.log1p(torch.as_tensor(ratio) ** 2))
+        return self._when(torch.log1p(self._reached(ratio) ** 2))
 
     def _when(self, B: Tensor) -> Tensor:
         """The t ≥ 0 that solves β_min t + ½ (β_max − β_min) t²/T = B."""
@@ -269,7 +317,15 @@ class SubVP(VP):
 
     def time(self, ratio: Tensor) -> Tensor:
         """The t with B(t) = 2 arsinh(ratio/2)."""
-        return self._when(2 * torch.asinh(torch.as_tensor(ratio) / 2))
+        return self._when(2 * torch.asinh(self._reached(ratio) / 2))
+
+
+def _later(t: Tensor | float, x: Tensor) -> Tensor:
+    """like(t, x), or a ValueError where it is not a finite time from 0 on."""
+    t = like(t, x)
+    if not bool(((t >= 0) & (t < math.inf)).all()):
+        raise ValueError(f"t = {t.flatten().tolist()}: give finite times of at least 0")
+    return t
 
 
 @dataclass(frozen=True)
@@ -288,16 +344,16 @@ class OrnsteinUhlenbeck(SDE):
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f = θ (μ − x)."""
-        return self.theta * (self.mu - x)
+        return finite("drift", self.theta * (self.mu - floats(x)))
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
         """g = σ."""
-        return torch.full((), self.sigma, dtype=x.dtype, device=x.device)
+        return finite("sigma", number(self.sigma, x))
 
     def law(self, x0: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, std) of x_t given x_0; the mean is shaped like x0, the std broadcasts to it."""
-        t = like(t, x0)
-        mean = self.mu + (x0 - self.mu) * torch.exp(-self.theta * t)
+        t = _later(t, x0)
+        mean = finite("mean", self.mu + (x0 - self.mu) * torch.exp(-self.theta * t))
         return mean, self.sigma * torch.sqrt(-torch.expm1(-2 * self.theta * t) / (2 * self.theta))
 
 
@@ -317,15 +373,15 @@ class GeometricBrownian(SDE):
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f = μ x."""
-        return self.mu * x
+        return finite("drift", self.mu * floats(x))
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
         """g = σ x."""
-        return self.sigma * x
+        return finite("diffusion", self.sigma * floats(x))
 
     def path(self, x0: Tensor, t: Tensor, w: Tensor) -> Tensor:
         """The exact x_t = x_0 exp((μ − σ²/2) t + σ w) for the Brownian value w = W(t) − W(0)."""
-        return x0 * torch.exp((self.mu - self.sigma**2 / 2) * like(t, x0) + self.sigma * w)
+        return finite("path", x0 * torch.exp((self.mu - self.sigma * self.sigma / 2) * _later(t, x0) + self.sigma * w))
 
 
 @dataclass(frozen=True)
@@ -348,11 +404,11 @@ class Langevin(SDE):
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """score(x)."""
-        return _sound(self.score(x), x, t)
+        return _sound(self.score(floats(x)), x, t)
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
         """√(2T)."""
-        return torch.full((), math.sqrt(2 * self.temperature), dtype=x.dtype, device=x.device)
+        return finite("temperature", number(math.sqrt(2 * self.temperature), x))
 
 
 def _sound(s: Tensor, x: Tensor, t: Tensor) -> Tensor:
@@ -383,12 +439,12 @@ class Reverse(SDE):
     eta: float = 1.0
 
     def __post_init__(self):
-        if not (math.isfinite(self.eta) and self.eta >= 0):
+        if not 0 <= self.eta < 1e18:
             raise ValueError(f"eta = {self.eta!r}: give 0 (probability flow), 1 (reverse SDE), or any number >= 0")
 
     def checked_score(self, x: Tensor, t: Tensor) -> Tensor:
         """score(x, t), or a ValueError that says what is wrong with it and when."""
-        return _sound(self.score(x, t), x, t)
+        return _sound(self.score(floats(x), t), x, t)
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f(x, t) − ½(1 + η²) g(t)² score(x, t)."""

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .brownian import Noise
-from .sdes import SDE, GaussianSDE, Reverse, Score
+from .sdes import SDE, GaussianSDE, Reverse, Score, finite, floats, like
 
 __all__ = ["Step", "euler_maruyama", "milstein", "platen", "heun", "heun_ito", "sra",
            "uniform_times", "geometric_times", "karras_times", "integrate", "solve", "trajectory", "adaptive",
@@ -137,6 +137,7 @@ def uniform_times(start: float, stop: float, steps: int) -> Tensor:
         raise ValueError(f"steps = {steps!r}: give a whole number above 0")
     if start == stop:
         raise ValueError(f"start = stop = {start}: the grid is empty")
+    finite("start, stop", torch.tensor([start, stop, stop - start], dtype=torch.float64))
     return torch.linspace(start, stop, steps + 1, dtype=torch.float64)
 
 
@@ -178,10 +179,11 @@ def integrate(sde: SDE, x: Tensor, times: Tensor, step: Step = euler_maruyama, *
     Raises ValueError for a grid that is not strictly monotone, or that ascends under Reverse with
     eta > 0; for noise of the wrong shape; and at the step after which x is no longer finite.
     """
+    floats(x)
     times = torch.as_tensor(times)
     if times.ndim != 1 or len(times) < 2:
         raise ValueError(f"times has shape {tuple(times.shape)}: give at least two times in one axis")
-    gaps = times.diff()
+    gaps = finite("times", times).diff()
     if not bool((gaps > 0).all() | (gaps < 0).all()):
         bad = int((~(gaps * gaps[0] > 0)).nonzero()[0])
         raise ValueError(f"times is not strictly monotone: times[{bad}] = {float(times[bad]):g} is followed by "
@@ -201,6 +203,8 @@ def _runs_back(sde: SDE, start: float, stop: float) -> None:
 def _integrate(sde: SDE, x: Tensor, times: Tensor, step: Step, noise: Noise) -> Iterator[Tensor]:
     grid = times.to(x)
     gaps = times.diff().to(x)
+    if bool((finite("times", grid).diff() == 0).any() | (gaps == 0).any()):
+        raise ValueError(f"times has two neighbours that are one number in {x.dtype}: give a coarser grid, or x in float64")
     for i in range(len(gaps)):
         dw = noise(times[i], times[i + 1])
         more = (noise.area(times[i], times[i + 1]),) if getattr(step, "needs_area", False) else ()
@@ -247,6 +251,8 @@ def adaptive(sde: SDE, x: Tensor, start: float, stop: float, *, noise: Noise, rt
             raise ValueError(f"{name} = {value!r}: give a finite number above 0")
     if start == stop:
         raise ValueError(f"start = stop = {start}: there is nothing to solve")
+    finite("start, stop", torch.tensor([start, stop, stop - start], dtype=torch.float64))
+    floats(x)
     _runs_back(sde, start, stop)
     return _adaptive(sde, x, start, stop, noise, rtol, atol, first * (stop - start))
 
@@ -285,5 +291,5 @@ class Counted:
 
 def denoise(sde: GaussianSDE, score: Score, x: Tensor, t: Tensor) -> Tensor:
     """E[x_0 | x_t = x] = (x + std² score(x, t))/scale: the noiseless last step (Robbins 1956; Efron 2011)."""
-    scale, std = sde.marginal(torch.as_tensor(t).to(x))
-    return (x + std**2 * score(x, t)) / scale
+    scale, std = (like(a, x) for a in sde.marginal(torch.as_tensor(t).to(floats(x))))
+    return finite("the denoised x", (x + std**2 * score(x, t)) / scale)

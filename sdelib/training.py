@@ -166,12 +166,17 @@ def _load(path: Path, run: dict, network: nn.Module, average: dict, losses: Tens
         if there.get(key) != value:
             raise ValueError(f"checkpoint {path} belongs to a run with {key} = {there.get(key)!r}, not {value!r}: "
                              "give another path, or delete it")
-    network.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    moments = {(key, name): f"{key}.{name}" for name in average for key in ("step", "exp_avg", "exp_avg_sq")}
+    model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    if gone := sorted({*moments.values(), *(f"ema.{name}" for name in average), "losses", "rng"} - tensors.keys()) \
+            or sorted(network.state_dict().keys() ^ model.keys()):
+        raise ValueError(f"checkpoint {path} was written by another version of sdelib (its {gone[0]} does not fit): "
+                         "give another path, or delete it")
+    network.load_state_dict(model)
     for name in average:
         average[name].copy_(tensors[f"ema.{name}"])
     losses.copy_(tensors["losses"])
     torch.set_rng_state(tensors["rng"])
     if "rng_cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["rng_cuda"])
-    moments = {(key, name): tensors[f"{key}.{name}"] for name in average for key in ("step", "exp_avg", "exp_avg_sq")}
-    return int(meta["step"]), moments
+    return int(meta["step"]), {key: tensors[stored] for key, stored in moments.items()}

@@ -30,7 +30,10 @@ def sha256(path: Path) -> str:
 
 
 def atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file in the folder of `path`, then rename it: all of it or nothing."""
+    """Let `write` fill a temporary file in the folder of `path`, then rename it: all of it or nothing.
+
+    Raises OSError, naming the path and the mend, where the disk is full or may not be written.
+    """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}{path.suffix}")
     try:
@@ -40,16 +43,27 @@ def atomic(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(f.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(f"{path} was not written ({error}), and what stood there before is untouched: "
+                      "make room, or choose another folder") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write tensors and string metadata to a safetensors file, atomically."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    atomic(path, lambda p: save_file(tensors, p, metadata=metadata))
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(tensors, temporary, metadata=metadata)
+        except SafetensorError as error:               # how it says that the disk is full
+            raise OSError(str(error)) from error
+
+    atomic(path, write)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -66,7 +80,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def sums() -> dict[str, str]:
     """File name → SHA-256 of every bundled file."""
     path = BUNDLED / "SHA256SUMS"
-    return {name: digest for digest, name in (line.split() for line in path.read_text().splitlines())} if path.exists() else {}
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
 
 
 def names() -> list[str]:
@@ -94,7 +109,7 @@ def record(file: str) -> None:
     """Write the SHA-256 of sdelib/bundled/<file> into SHA256SUMS."""
     known = sums() | {file: sha256(BUNDLED / file)}
     text = "".join(f"{digest}  {name}\n" for name, digest in sorted(known.items()))
-    atomic(BUNDLED / "SHA256SUMS", lambda p: p.write_text(text))
+    atomic(BUNDLED / "SHA256SUMS", lambda p: p.write_text(text, encoding="utf-8"))
 
 
 def save(name: str, network: nn.Module, provenance: dict) -> Path:
@@ -115,15 +130,19 @@ def save(name: str, network: nn.Module, provenance: dict) -> Path:
 def load(name: str) -> nn.Module:
     """The bundled network called `name`, in float32 on the CPU, in eval mode, without gradients.
 
-    Raises ValueError when there is no such name, or when the file is missing or damaged.
+    Raises ValueError when there is no such name, or when the file is missing, damaged or of another version of sdelib.
     """
     if name not in names():
         raise ValueError(f"no bundled weights are called {name!r}; there are {names()}")
     tensors, meta = read_tensors(checked(f"{name}.safetensors"))
     if "spec" not in meta:
         raise ValueError(f"{name}.safetensors holds {sorted(tensors)}, and no network")
-    network = _build(json.loads(meta["spec"]))
-    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    try:
+        network = _build(json.loads(meta["spec"]))
+        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    except (KeyError, TypeError, RuntimeError) as error:          # an unknown process, an unknown argument, other tensors
+        raise ValueError(f"{name}.safetensors was written by another version of sdelib ({error}): "
+                         "update sdelib, or install it again") from error
     return network.eval().requires_grad_(False)
 
 

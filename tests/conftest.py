@@ -139,7 +139,20 @@ def say(request):
     return lambda text: request.node.user_properties.append(("measured", text))
 
 
+def faults(stats: dict) -> tuple[int, int]:
+    """(tried, survived): how many tests with the mark `fault` ran, and how many of them passed."""
+    reports = [r for some in stats.values() for r in some if isinstance(r, pytest.TestReport)]
+    ran = [r for r in reports if "fault" in r.keywords and not r.skipped and (r.when == "call" or r.failed)]
+    tried = {r.nodeid for r in ran}
+    return len(tried), len(tried - {r.nodeid for r in ran if r.failed})
+
+
 def pytest_terminal_summary(terminalreporter, config):
+    tried, survived = faults(terminalreporter.stats)
+    if tried:
+        terminalreporter.write_line(line := f"faults tried {tried}, survived {survived}")
+        if path := os.environ.get("SDELIB_FAULTS"):         # `make test` says it again at its end
+            Path(path).write_text(line + "\n", encoding="utf-8")
     if left_out := config.stash.get(LEFT_OUT, 0):
         terminalreporter.write_line(f"{left_out} tests need a CUDA device and were left out: there is none here.")
     reports = [r for some in terminalreporter.stats.values() for r in some if getattr(r, "when", None) == "call"]

@@ -320,6 +320,7 @@ def test_wrong_arguments_end_in_2_with_what_is_allowed(bundled, tmp_path, capsys
     assert not out.exists() and "Traceback" not in said
 
 
+@pytest.mark.fault
 def test_cuda_that_is_missing(bundled, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert call("sample", "--device", "cuda", "--out", tmp_path / "x.npz") == 2
@@ -327,6 +328,7 @@ def test_cuda_that_is_missing(bundled, tmp_path, capsys, monkeypatch):
     assert call("sample", "--device", "auto", "--steps", 1, "--n", 1, "--out", tmp_path / "x.npz") == 0
 
 
+@pytest.mark.fault
 def test_a_place_that_cannot_be_written(bundled, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     for out, words in ((tmp_path / "file" / "x.npz", "file"), (tmp_path, "is a folder")):
@@ -336,6 +338,7 @@ def test_a_place_that_cannot_be_written(bundled, tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bundled", "file"]
 
 
+@pytest.mark.fault
 def test_replacing_is_atomic(bundled, tmp_path, monkeypatch, capsys):
     out = tmp_path / "deep" / "x.npz"
     assert draw(out, "--seed", 1) == 0
@@ -538,6 +541,7 @@ def test_evaluate_against_real_images(bundled, tmp_path, capsys):
     assert found["noise"]["frechet_distance"] > 10 * floor["mean"]
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("make, words", [
     (lambda p: p.write_bytes(b"not a zip"), "is not a whole .npz"),
     (lambda p: np.savez(p, other=np.zeros(3)), "is not a whole .npz with `images`"),
@@ -551,6 +555,7 @@ def test_evaluate_refuses(bundled, stand_in, tmp_path, capsys, make, words):
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.fault
 def test_evaluate_of_a_missing_file(bundled, stand_in, tmp_path, capsys):
     assert call("evaluate", "--samples", tmp_path / "none.npz") == 1
     assert "none.npz" in capsys.readouterr().err

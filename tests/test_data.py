@@ -57,6 +57,7 @@ def is_stand_in(found, n):
     assert set(found.labels.tolist()) <= set(range(10))
 
 
+@pytest.mark.fault
 def test_without_network_there_is_a_notice_and_the_stand_in(alone, stand_in):
     with pytest.warns(UserWarning, match=r"Fashion-MNIST cannot be had: the download .*no route to host.*not Fashion-MNIST"):
         train = fashion_mnist()
@@ -90,6 +91,7 @@ def test_an_empty_variable_is_no_root(alone, stand_in, monkeypatch):
         fashion_mnist()
 
 
+@pytest.mark.fault
 def test_a_failed_download_restores_the_timeout(alone, stand_in):
     before = socket.getdefaulttimeout()
     with pytest.warns(UserWarning):
@@ -97,6 +99,7 @@ def test_a_failed_download_restores_the_timeout(alone, stand_in):
     assert socket.getdefaulttimeout() == before
 
 
+@pytest.mark.fault
 def test_a_damaged_stand_in_is_named(alone, stand_in, tmp_path, monkeypatch):
     folder = tmp_path / "copy"
     shutil.copytree(stand_in, folder)
@@ -119,6 +122,7 @@ def test_the_bundled_stand_in_is_small():
 
 # ---- where it is looked for
 
+@pytest.mark.fault
 @pytest.mark.parametrize("how", ["root", "variable"])
 def test_a_root_without_data_is_named(alone, tmp_path, monkeypatch, how):
     empty = tmp_path / "empty"
@@ -162,6 +166,7 @@ class TestReal:
             fashion_mnist(train=False)
         assert fashion_mnist(root=REAL, train=False).real               # and the root before the variable
 
+    @pytest.mark.fault
     @pytest.mark.parametrize("where", ["root", "cache"])
     @pytest.mark.parametrize("damage", ["one bit", "half", "empty"])
     def test_a_damaged_file_is_named_with_its_mend(self, alone, where, damage):
@@ -173,12 +178,14 @@ class TestReal:
         with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte is damaged or half downloaded.*delete it and load again"):
             fashion_mnist(root=folder if where == "root" else None, train=False)
 
+    @pytest.mark.fault
     def test_a_missing_file_is_named(self, alone):
         (copy_of(alone / "mine", "t") / "train-labels-idx1-ubyte").unlink()
         for train in (True, False):  # torchvision wants all four files, whichever part is read
             with pytest.raises(ValueError, match="no Fashion-MNIST: .*train-labels-idx1-ubyte"):
                 fashion_mnist(root=alone / "mine", train=train)
 
+    @pytest.mark.fault
     def test_half_a_cache_is_no_cache(self, alone, stand_in):
         copy_of(alone / "cache" / "sdelib")
         with pytest.warns(UserWarning, match="the download .*no route to host"):

@@ -300,6 +300,7 @@ def test_noise_of_the_wrong_shape_raises():
         solve(VE(), torch.zeros(3), uniform_times(0.0, 1.0, 5), noise=lambda t, t_next: torch.zeros(2))
 
 
+@pytest.mark.fault
 def test_a_score_that_fails_midway_is_named_with_its_time():
     still = lambda t, t_next: torch.zeros(3, 1)
     seen = []
@@ -312,6 +313,7 @@ def test_a_score_that_fails_midway_is_named_with_its_time():
         solve(Reverse(VP(), lambda x, t: x[:, 0]), torch.ones(3, 1), uniform_times(1.0, 0.0, 5), noise=still)
 
 
+@pytest.mark.fault
 def test_a_state_that_overflows_is_named_with_its_step():
     class Explosive(Logistic):
         def drift(self, x, t):

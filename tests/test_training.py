@@ -68,6 +68,7 @@ class Interrupted(DenoisingLoss):
         return super().__call__(*args)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("k", [3, 7, 20, 39])
 def test_resumed_run_ends_as_the_unbroken_one(tmp_path, k):
     checkpoint = tmp_path / "run.safetensors"
@@ -103,6 +104,7 @@ SCRIPT = textwrap.dedent("""
 """)
 
 
+@pytest.mark.fault
 @pytest.mark.slow
 def test_sigkill_at_a_random_moment(tmp_path):
     script, checkpoint = tmp_path / "run.py", tmp_path / "run.safetensors"
@@ -130,6 +132,7 @@ def test_sigkill_at_a_random_moment(tmp_path):
         assert torch.equal(one[name], two[name]), f"{name} differs after kills {delays} s past a checkpoint"
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("change, words", [
     ({"seed": 1}, "seed = 0, not 1"), ({"steps": 41}, "steps = 40, not 41"), ({"lr": 0.02}, r"lr = 0\.01, not 0\.02"),
     ({"batch_size": 20}, "batch_size = 16, not 20"), ({"ema": 0.9}, r"ema = 0\.999, not 0\.9"),
@@ -152,6 +155,7 @@ def test_a_network_of_another_size_is_refused(tmp_path):
         run(ScoreMLP(VP(), width=16), checkpoint=checkpoint)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "header"])
 def test_a_damaged_checkpoint_is_named(tmp_path, damage):
     checkpoint = tmp_path / "run.safetensors"
@@ -163,6 +167,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
         run(checkpoint=checkpoint)
 
 
+@pytest.mark.fault
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
     checkpoint = tmp_path / "other.safetensors"
     weights.write_tensors(checkpoint, {"a": torch.zeros(2)}, {})
@@ -170,6 +175,7 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
         run(checkpoint=checkpoint)
 
 
+@pytest.mark.fault
 def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     checkpoint = tmp_path / "run.safetensors"
     with pytest.raises(KeyboardInterrupt):
@@ -194,6 +200,7 @@ class Exploding(DenoisingLoss):
         return super().__call__(network, x0, t, z) * (math.nan if self.calls > 10 else 1.0)
 
 
+@pytest.mark.fault
 def test_a_loss_that_is_not_finite_raises_and_keeps_the_checkpoint(tmp_path):
     checkpoint = tmp_path / "run.safetensors"
     with pytest.raises(ValueError, match=r"the loss is nan at step 10: lower lr = 0\.01"):

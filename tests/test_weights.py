@@ -75,12 +75,14 @@ def test_an_unknown_name(bundled):
         weights.checked("other.npz")
 
 
+@pytest.mark.fault
 def test_a_missing_file(bundled):
     weights.save("net", ScoreMLP(VP(), width=16), {}).unlink()
     with pytest.raises(ValueError, match=r"net\.safetensors is missing: .*git checkout"):
         weights.load("net")
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize("damage", ["one bit", "truncated", "empty"])
 def test_a_damaged_file(bundled, damage):
     path = weights.save("net", ScoreMLP(VP(), width=16), {})
@@ -102,6 +104,7 @@ def test_a_truncated_file_whose_hash_was_recorded(bundled):
         weights.load("net")
 
 
+@pytest.mark.fault
 def test_weights_of_a_class_that_is_not_there(bundled):
     weights.write_tensors(bundled / "net.safetensors", {"a": torch.zeros(1)}, {"spec": json.dumps({"class": "Transformer"})})
     weights.record("net.safetensors")
@@ -116,6 +119,7 @@ def test_tensors_that_are_no_network(bundled):
         weights.load("moments")
 
 
+@pytest.mark.fault
 def test_atomic_leaves_all_or_nothing(tmp_path):
     target = tmp_path / "deep" / "file.txt"
     weights.atomic(target, lambda p: p.write_text("one"))

@@ -12,12 +12,15 @@ import csv
 import datetime
 import functools
 import gzip
+import io
 import os
 import platform
 import statistics
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from sdelib.weights import atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(os.environ.get("SDELIB_SITE", ROOT / "_build" / "html"))
@@ -125,8 +128,8 @@ def measure(browser, base: str, page: str, loads: int, site: Path = SITE) -> dic
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("pages", nargs="*", help="print these pages and write nothing")
-    parser.add_argument("--loads", type=int, default=5, help="loads per width, of which the median is the time")
+    parser.add_argument("pages", nargs="*", help="measure these pages again and keep the rows of the others")
+    parser.add_argument("--loads", type=int, default=3, help="loads per width, of which the median is the time")
     args = parser.parse_args()
     if not (SITE / "index.html").is_file():
         print("The site is not built: run `make book`.", file=sys.stderr)
@@ -134,27 +137,30 @@ def main() -> int:
     sys.path.insert(0, str(ROOT / "tests"))
     import drive
 
+    rows = {}
+    if args.pages and OUT.is_file():
+        with OUT.open(encoding="utf-8") as f:
+            rows = {row["page"]: row for row in csv.DictReader(line for line in f if not line.startswith("#"))}
     with drive.served(SITE) as base, drive.chromium() as browser:
         version = browser.version
-        rows = []
         for page in args.pages or pages():
-            rows.append(measure(browser, base, page, args.loads))
-            print(rows[-1], flush=True)
-    if args.pages:
-        return 0
-    with OUT.open("w", newline="", encoding="utf-8") as f:
-        f.write(f"""# command: python tools/measure_site.py
+            rows[page] = measure(browser, base, page, args.loads)
+            print(rows[page], flush=True)
+    f = io.StringIO()
+    f.write(f"""# command: python tools/measure_site.py
 # requests, bytes, compressed_bytes: a page with an empty cache and all that it loads until it was scrolled to its end, at 1280 px.
 #         compressed: gzip -9 of text ({' '.join(sorted(TEXT))}), as a static host would send it; pictures and WOFF fonts as they are.
 # first_paint_ms: first contentful paint, median of {args.loads} loads with an empty cache from an uncompressed server on 127.0.0.1; least: the fastest.
 # layout_shift: the sum of all layout shifts while the page loads and is scrolled to its end, which is at least Chromium's CLS;
 #         without_widgets: the same with the widgets' host left out.  1280, 390: width of the window in CSS pixels, 900 high.
+# A page whose times were disturbed by another job was measured again.
 # device: {os.cpu_count()} CPU cores shared with other jobs ({platform.machine()}), no GPU; Chromium {version} without a window
 # date: {datetime.date.today()}
 """)
-        table = csv.DictWriter(f, FIELDS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    table = csv.DictWriter(f, FIELDS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows[page] for page in sorted(rows))
+    atomic(OUT, lambda path: path.write_text(f.getvalue(), encoding="utf-8", newline="\n"))
     return 0
 
 

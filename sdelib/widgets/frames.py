@@ -122,7 +122,7 @@ def images(pixels, columns: int | None = None, *, note: str = "") -> Frame:
 
 def _numpy(name: str, a) -> np.ndarray:
     if hasattr(a, "detach"):
-        a = a.detach().cpu().numpy()
+        a = a.detach().cpu().double().numpy()
     try:
         return np.asarray(a, dtype=np.float64)
     except (TypeError, ValueError) as error:
