@@ -183,11 +183,12 @@ def integrate(sde: SDE, x: Tensor, times: Tensor, step: Step = euler_maruyama, *
     times = torch.as_tensor(times)
     if times.ndim != 1 or len(times) < 2:
         raise ValueError(f"times has shape {tuple(times.shape)}: give at least two times in one axis")
-    gaps = finite("times", times).diff()
+    gaps = times.diff()
     if not bool((gaps > 0).all() | (gaps < 0).all()):
         bad = int((~(gaps * gaps[0] > 0)).nonzero()[0])
         raise ValueError(f"times is not strictly monotone: times[{bad}] = {float(times[bad]):g} is followed by "
                          f"times[{bad + 1}] = {float(times[bad + 1]):g}")
+    finite("times", times)
     _runs_back(sde, float(times[0]), float(times[-1]))
     if getattr(step, "needs_area", False) and not hasattr(noise, "area"):
         raise ValueError(f"noise = {noise!r} has no area(t, t_next), which this step needs: give WhiteNoise or BrownianPath")

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, SITE
-from drive import widgets
+from drive import complaints, widgets
 from test_reader import tool
 
 GENERATED = {"genindex.html", "search.html", "py-modindex.html", "prf-prf.html"}
@@ -90,6 +90,20 @@ def test_page(page, width, theme, site, browser, say):
     assert megabytes <= MEGABYTES, f"the page and what it loads weigh {megabytes:.1f} MB"
     if width == 1280 and theme == "light" and page not in GENERATED:
         say(f"{page}: {megabytes:.2f} MB")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "index.html"])
+def test_a_page_opened_as_a_file_is_whole(page, site, new_tab):
+    """From file:// too: styles, fonts, formulas and widgets are there, and nothing complains or asks elsewhere."""
+    tab = new_tab(viewport={"width": 1280, "height": 900})
+    found = complaints(tab)
+    tab.goto((SITE / page).as_uri())
+    widgets(tab)
+    tab.evaluate("() => document.fonts.ready")
+    seen = tab.evaluate(LOOK)
+    assert found == [] and not seen["broken"] and seen["formulas"] <= seen["typeset"] and seen["overflow"] <= 0
+    assert tab.evaluate("() => getComputedStyle(document.querySelector('.bd-article h1, .bd-article h2, h1')).fontWeight") in ("400", "500")     # the theme's own
 
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"

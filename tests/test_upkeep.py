@@ -234,8 +234,9 @@ def test_links_and_commands_of_the_papers_exist(path):
 def test_make_lab_starts_the_books_own_jupyter_on_the_port(tmp_path):
     """As in a terminal of a hub: below the user's address, and asked for by the hub's name."""
     def lab(**more) -> str:
-        command = ["make", "-n", "lab", *(f"{k}={v}" for k, v in more.items())]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        command = ["make", "--no-print-directory", "-n", "lab", *(f"{k}={v}" for k, v in more.items())]
+        alone = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}     # also where `make test` runs this
+        return subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
 
     assert "--port" not in lab() and "--port=8890" in lab(PORT=8890) and lab().startswith(".venv/bin/jupyter lab")
     if not (ROOT / ".venv" / "bin" / "jupyter").is_file():
