@@ -5,6 +5,8 @@ ifeq ($(origin PYTHON),undefined)
 PYTHON   := $(shell command -v python3.11 || command -v python3)
 endif
 JOBS     ?= 2
+# A browser waits for its next picture most of the time.
+BROWSERS := $(shell expr $(JOBS) + 1)
 CHAPTER  ?=
 PORT     ?= 8000
 
@@ -124,7 +126,7 @@ test: $(SITE)
 	@$(PYTEST) -p no:warnings $(SPREAD) --nbval-lax --nbval-current-env --nbval-cell-timeout 600 \
 	  book/intro.ipynb $(wildcard chapters/*.ipynb)
 	@echo; echo '== 5/5  the site in Chromium'
-	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist loadgroup -m browser tests
+	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(BROWSERS) --dist loadgroup -m browser tests
 	@echo; echo '== All five stages passed.'; cat $(FAULTS)
 	@if [ -s $(SKIPPED) ]; then echo "But not everything ran: $$(wc -l < $(SKIPPED)) tests were SKIPPED:"; sort $(SKIPPED); \
 	  else echo 'Nothing was skipped.'; fi
