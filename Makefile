@@ -5,8 +5,8 @@ ifeq ($(origin PYTHON),undefined)
 PYTHON   := $(shell command -v python3.11 || command -v python3)
 endif
 JOBS     ?= 2
-# A browser waits for its next picture most of the time.
-BROWSERS := $(shell expr $(JOBS) + 1)
+# Browsers at a time.
+BROWSERS := $(JOBS)
 CHAPTER  ?=
 PORT     ?= 8000
 
