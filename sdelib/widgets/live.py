@@ -65,11 +65,15 @@ class ExplorerWidget(anywidget.AnyWidget):
         self.send({"kind": "frame", "id": id, "frame": encode([frame])})
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:  # a picture for GitHub and PDF; Jupyter and the site prefer the widget
-            bundle[0]["image/png"] = base64.b64encode(picture(self._start)).decode("ascii")
-            bundle[0]["text/plain"] = self.spec["alt"] or self.spec["caption"] or "an interactive picture"
-        return bundle
+        return with_still(super()._repr_mimebundle_(**kwargs), self._start, self.spec)
+
+
+def with_still(bundle, frame: Frame, spec: dict):
+    """A widget's output with a picture for GitHub and PDF, and with words; Jupyter and the site prefer the widget."""
+    if bundle is not None:
+        bundle[0]["image/png"] = base64.b64encode(picture(frame)).decode("ascii")
+        bundle[0]["text/plain"] = spec["alt"] or spec["caption"] or "an interactive picture"
+    return bundle
 
 
 def _aspect(frame: Frame) -> float:

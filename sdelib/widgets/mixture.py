@@ -5,7 +5,6 @@ The page computes log density, score and particles itself (mixture.js), so no ke
 
 from __future__ import annotations
 
-import base64
 import math
 
 import anywidget
@@ -15,7 +14,7 @@ import traitlets
 from ..densities import GaussianMixture
 from . import Slider, Switch
 from .frames import Frame, _extent, field
-from .live import _aspect, module, picture
+from .live import _aspect, module, with_still
 
 MOST = 6            # components, as in mixture.js
 COLUMNS = 97        # noise levels of the way back
@@ -32,11 +31,7 @@ class MixtureWidget(anywidget.AnyWidget):
         super().__init__(spec=spec)
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:  # a picture for GitHub and PDF; Jupyter and the site prefer the widget
-            bundle[0]["image/png"] = base64.b64encode(picture(self._still)).decode("ascii")
-            bundle[0]["text/plain"] = self.spec["alt"] or self.spec["caption"] or "a mixture to shape"
-        return bundle
+        return with_still(super()._repr_mimebundle_(**kwargs), self._still, self.spec)
 
 
 def _number(name: str, value, low: float, words: str) -> float:
