@@ -9,7 +9,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import shlex
 import shutil
 import sys
@@ -233,7 +232,7 @@ def train(args: argparse.Namespace) -> None:
     from .guidance import NoisyClassificationLoss, NoisyClassifier
     from .langevin import FASHION_MNIST_DISTANCE, ladder
     from .metrics import ClassificationLoss, GarmentClassifier, accuracy
-    from .networks import ScoreUNet
+    from .networks import ScoreUNet, device_name
     from .score_matching import DenoisingLoss, LadderLoss
     from .training import train as run
 
@@ -267,7 +266,7 @@ def train(args: argparse.Namespace) -> None:
     if int(os.environ.get("RANK", "0")):
         return
     facts = {"command": args.command_line, "data": data.source, "steps": args.steps, "seed": args.seed,
-             "mean_loss_of_last_100_steps": round(result.losses[-100:].mean().item(), 5), "device": _device_name(device),
+             "mean_loss_of_last_100_steps": round(result.losses[-100:].mean().item(), 5), "device": device_name(device),
              "torch": torch.__version__, "sdelib": __version__,
              "date": datetime.now(timezone.utc).isoformat(timespec="seconds")}
     network = result.network.cpu()
@@ -381,10 +380,6 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch sees no CUDA device here; allowed: cpu, auto")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if name == "cuda" else torch.device(name)
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):

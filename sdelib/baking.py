@@ -16,6 +16,7 @@ from .brownian import WhiteNoise
 from .data import stand_in
 from .denoiser import score_from
 from .inverse_problems import Mask, isotropic, observe, posterior_score
+from .networks import on_gpu
 from .sampling import SOLVERS, sample_denoiser, sample_images, sample_score
 from .sdes import VE, Reverse
 from .solvers import denoise, euler_maruyama, heun, integrate, platen, uniform_times
@@ -38,7 +39,7 @@ def as_picture(x: Tensor, std: float) -> Tensor:
 
 def intro(n: int = 12, steps: int = 250):
     """Noise becoming garments: slide the noise that is left, switch solver, see the state or the network's guess."""
-    network = weights.load("unet-sigma25")
+    network = on_gpu(weights.load("unet-sigma25"))
     sde = network.sde
     times = uniform_times(sde.T, 1e-3, steps)
     stds = sde.marginal(times)[1]
@@ -69,7 +70,7 @@ def intro(n: int = 12, steps: int = 250):
 
 def source_experiment(n: int = 15):
     """The source's knobs: σ of dx = σᵗ dw, the number of steps, and the solver, on the same noise."""
-    network = weights.load("unet-sigma50")
+    network = on_gpu(weights.load("unet-sigma50"))
 
     def compute(sigma: float, steps: int, solver: str):
         step, eta = SOURCE[solver]
@@ -87,7 +88,7 @@ def source_experiment(n: int = 15):
 
 def quality():
     """Chapter 13's knobs: solver, evaluations of the network, and σ_max of VE(0.01, σ_max), from the same start."""
-    network, label = weights.load("denoiser"), torch.tensor([0, 1, 2, 3, 5, 7, 8, 9])
+    network, label = on_gpu(weights.load("denoiser")), torch.tensor([0, 1, 2, 3, 5, 7, 8, 9])
     n = len(label)
     names = {"DPM++(2M)": "dpm++2m", "DPM++(2M) SDE": "dpm++2m-sde", "EDM's Heun": "edm-heun", "ancestral": "ancestral",
              "Euler–Maruyama": "euler-maruyama", "flow, Heun": "probability-flow-heun"}
@@ -104,7 +105,7 @@ def quality():
 
 def inpainting(n: int = 4, evaluations: int = 35, sigma_y: float = 0.02):
     """Chapter 14's knobs: what is hidden of a garment, the class that is told, and how much it counts."""
-    network, garment, sde = weights.load("denoiser"), stand_in().images[381:382], VE(0.01, 80.0)
+    network, garment, sde = on_gpu(weights.load("denoiser")), stand_in().images[381:382], VE(0.01, 80.0)
 
     @lru_cache(maxsize=None)
     def drawn(hidden: bytes, label: int | None, guidance: float) -> tuple[Tensor, Tensor, int]:

@@ -68,6 +68,7 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
     Raises ValueError for bad numbers, and when the loss stops being finite (the last checkpoint stays).
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
     from tqdm import tqdm
 
     n = len(data[0])
@@ -79,6 +80,8 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
     if n < batch_size or any(len(d) != n for d in data):
         raise ValueError(f"data has {[len(d) for d in data]} examples: give tensors of one length, at least batch_size = {batch_size}")
 
+    if os.environ.get("WORLD_SIZE", "1") == "1":       # else a process would keep the device and the precision of its first training
+        AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
     if batch_size % accelerator.num_processes:
         raise ValueError(f"batch_size = {batch_size} does not divide over {accelerator.num_processes} processes")

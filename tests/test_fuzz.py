@@ -834,6 +834,7 @@ EXCUSED = {
     "sdelib.probability_flow.Likelihood": "what log_likelihood returns", "sdelib.widgets.Frame": "what field, particles and images return",
     "sdelib.widgets.frames.Frame": "what field, particles and images return",
     "sdelib.sdes.SDE": "abstract", "sdelib.sdes.GaussianSDE": "abstract; all that it defines is fuzzed in its five kinds",
+    "sdelib.networks.on_gpu": "takes a network; test_networks and test_gpu", "sdelib.networks.device_name": "takes a device; test_networks and test_gpu",
     "sdelib.networks.ScoreNetwork": "abstract", "sdelib.inverse_problems.Operator": "abstract",
     **{f"sdelib.plotting.{name}": "draws; matplotlib is the judge, and test_plotting" for name in
        ("style", "figure", "show_density", "show_arrows", "show_images", "label_line")},

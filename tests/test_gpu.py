@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
+import numpy as np
 import pytest
 import torch
 
 from sdelib import weights
-from sdelib.denoiser import DenoiserLoss
+from sdelib.baking import RECIPES, stored_table
+from sdelib.denoiser import Denoiser, DenoiserLoss
 from sdelib.metrics import features
+from sdelib.networks import device_name, on_gpu
 from sdelib.sampling import SOLVERS, in_bfloat16, sample_denoiser
 from sdelib.sdes import VE, VP, SubVP
+from sdelib.training import train
+from sdelib.widgets import Explorer
+from sdelib.widgets.frames import decode
 
 pytestmark = pytest.mark.gpu
 CUDA = torch.device("cuda")
@@ -17,12 +26,9 @@ LEVEL = 1 / 255
 
 
 @pytest.fixture(autouse=True)
-def exact():
+def exact(tf32):
     """float32 products in float32: TF32 keeps 10 bits of 23."""
-    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    yield
-    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def drawn(network, device, solver="dpm++2m", sde=VE(0.01, 80.0), n=20, evaluations=18, **how):
@@ -76,3 +82,81 @@ def test_features_are_the_same(generator):
     images, classifier = torch.rand(200, 1, 28, 28, generator=generator), weights.load("classifier")
     here = features(images, classifier)
     assert torch.allclose(features(images.to(CUDA), classifier.to(CUDA)).cpu(), here, rtol=1e-3, atol=1e-3)
+
+
+# ---------------------------------------------------------------- the chapters
+
+
+def test_a_network_on_the_gpu_answers_where_it_was_asked(generator):
+    here, there = weights.load("unet-sigma25"), on_gpu(weights.load("unet-sigma25"))
+    x, t = torch.randn(8, 1, 28, 28, generator=generator), torch.tensor(0.5)
+    assert next(there.parameters()).is_cuda and on_gpu(there) is there and type(there).__name__ == type(here).__name__
+    for net in (there, there.on(VE.power(10.0))):                 # a copy that shares the weights, too
+        answer, of_cpu = net(x, t), (here if net is there else here.on(VE.power(10.0)))(x, t)
+        assert answer.device == x.device and (answer - of_cpu).abs().max() < 1e-3 * of_cpu.abs().max()
+        assert net(x.to(CUDA), t).is_cuda
+    x.requires_grad_()
+    (slope,) = torch.autograd.grad(there(x, t).sum(), x)          # derivatives come home as well
+    assert slope.device == x.device and torch.isfinite(slope).all()
+
+
+def test_the_gpu_is_named_where_networks_run():
+    assert device_name() == device_name(CUDA) == torch.cuda.get_device_name() and "CPU" in device_name(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_slide_is_answered_from_the_gpu_with_the_frame_that_is_stored(name, say):
+    """The stored frames were drawn on one machine. Float32 in another order, grown on the way: a grey level in the mean."""
+    controls, compute = RECIPES[name]()
+    table = stored_table(name)
+    widget, heard, seconds = Explorer(controls, table, compute), [], []
+    widget.send = lambda content, buffers=None: heard.append(content)
+    for j in range(4):
+        keys = {c.name: c.keys[(j * (len(c.keys) - 1)) // 3] for c in controls}
+        start = time.perf_counter()
+        widget._receive(widget, {"kind": "compute", "id": "1", "values": keys}, [])
+        seconds.append(time.perf_counter() - start)
+        assert heard[-1]["kind"] == "frame", heard[-1]
+        (frame,), stored = decode(heard[-1]["frame"]), table.frame(**keys)
+        off = np.abs(frame.arrays["pixels"].astype(int) - stored.arrays["pixels"].astype(int))
+        assert off.mean() < 1, f"{keys}: {off.mean():.2f} grey levels"
+    say(f"{name}: a slide took {1e3 * min(seconds):.0f} to {1e3 * max(seconds):.0f} ms on {device_name()}")
+
+
+# ---------------------------------------------------------------- training
+
+
+def learn(objective=DenoiserLoss(), **how):
+    """The losses of a short training of a small denoiser."""
+    torch.manual_seed(0)
+    x, y = torch.rand(256, 1, 28, 28, generator=torch.Generator().manual_seed(1)), torch.arange(256) % 10
+    return train(Denoiser((16, 32)), objective, (x, y), steps=30, batch_size=64, lr=2e-3, warmup=5, progress=False, **how).losses
+
+
+def test_training_on_the_gpu_learns_what_the_cpu_learns():
+    """The same batches and the same noise, so the losses agree until rounding has grown through thirty steps."""
+    assert torch.allclose(learn(), learn(cpu=True), rtol=2e-2)
+
+
+def test_training_in_bfloat16_learns_nearly_the_same():
+    exact, rounded = learn(), learn(precision="bf16")
+    assert 0 < (exact - rounded).abs().max() and torch.allclose(exact, rounded, rtol=0.1)     # 8 bits in each product
+
+
+def test_training_on_the_gpu_resumes(tmp_path):
+    """Cut at the 25th step, it goes on from the checkpoint of the 20th to nearly the same losses: a GPU adds in any order."""
+    class PowerCut(Exception):
+        pass
+
+    @dataclass(frozen=True)
+    class Unplugged(DenoiserLoss):
+        def draw(self, *batch, generator):
+            drawn.append(batch)
+            if len(drawn) > 25:
+                raise PowerCut
+            return super().draw(*batch, generator=generator)
+
+    drawn, file = [], tmp_path / "run.ckpt"
+    with pytest.raises(PowerCut):
+        learn(Unplugged(), checkpoint=file, every=10)
+    assert torch.allclose(learn(checkpoint=file, every=10), learn(), rtol=1e-2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sdelib.densities import GaussianMixture, two_modes
-from sdelib.networks import NoiseEmbedding, ScoreMLP, ScoreUNet
+from sdelib.networks import NoiseEmbedding, ScoreMLP, ScoreUNet, device_name, on_gpu
 from sdelib.score_matching import DenoisingLoss
 from sdelib.sdes import VE, VP, SubVP, like
 from sdelib.training import train
@@ -132,3 +132,29 @@ def test_it_learns_a_mixture():
     after = [fisher(network, mixture, sde, t) for t in times]
     assert all(b > 0.02 for b in before)
     assert all(a < b / 10 for a, b in zip(after, before)), (before, after)
+
+
+# ---- on a GPU (that it really is one: test_gpu.py)
+
+def test_without_a_gpu_a_network_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    network = ScoreMLP(VP(), width=8)
+    assert on_gpu(network) is network and type(network) is ScoreMLP
+    threads = torch.get_num_threads()
+    assert device_name() == device_name(torch.device("cpu")) and f"CPU ({threads} thread" in device_name()
+
+
+def test_a_network_put_on_the_gpu_is_the_same_function_with_the_same_name(monkeypatch, tf32):
+    """Here the GPU is a pretence: the network does not move, and all else is as on one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(ScoreMLP, "to", lambda self, device: self)
+    torch.manual_seed(0)
+    network, x, t = ScoreMLP(VP(), width=8), torch.randn(5, 2, requires_grad=True), torch.tensor(0.5)
+    with torch.no_grad():
+        network.out.weight.normal_()
+    here, on_ve = network(x, t), network.on(VE.power(10.0))(x, t)
+    moved = on_gpu(network)
+    assert moved is network is on_gpu(moved) and isinstance(moved, ScoreMLP) and type(moved).__name__ == "ScoreMLP"
+    assert torch.equal(moved(x, t), here) and torch.equal(moved.on(VE.power(10.0))(x, t), on_ve)
+    assert torch.equal(torch.autograd.grad(moved(x, t).sum(), x)[0], torch.autograd.grad(here.sum(), x)[0])
+    assert not torch.backends.cudnn.allow_tf32

@@ -257,6 +257,12 @@ def test_the_moving_average_and_the_optimiser_by_hand():
     assert not result.network.training
 
 
+def test_one_process_trains_in_one_precision_and_then_in_another():
+    """accelerate keeps the first choice of a process unless it is told to forget it."""
+    exact, rounded, again = (run(precision=p).losses for p in ("no", "bf16", "no"))
+    assert torch.equal(exact, again) and 0 < (exact - rounded).abs().max() < 0.1       # a product is right to 2⁻⁹ of it
+
+
 def test_learning_rate():
     lr = [learning_rate(k, 100, 1.0, 10) for k in range(100)]
     assert lr[0] == pytest.approx(0.1) and max(lr) < 1 and lr[50] == pytest.approx(0.5) and lr[99] < 1e-3

@@ -13,8 +13,6 @@ import datetime
 import fcntl
 import functools
 import math
-import os
-import platform
 import sys
 import time
 from dataclasses import asdict, dataclass, fields, replace
@@ -28,6 +26,7 @@ from sdelib.data import fashion_mnist
 from sdelib.denoiser import first_time, score_from
 from sdelib.densities import GaussianMixture
 from sdelib.likelihood import Decoder, diffusion_bound, gaussian_bound
+from sdelib.networks import device_name, on_gpu
 from sdelib.probability_flow import Hutchinson, bits_per_dim, dequantise, grey_levels, log_likelihood, prior_log_prob
 from sdelib.sdes import VE
 
@@ -78,7 +77,7 @@ CHECKS = {run.variant: run for run in (
     Run("mixture, through the flow", "ten Gaussians", **NONE | {"dequantisation": "uniform", "prior": "N(0, 80^2)", "stop": 1e-5, "rtol": 1e-4, "trace": "1 probe of signs", "n": 200}),
     replace(REFERENCE, variant="diffusion bound", rtol=0, trace="-", n=10_000),
     replace(REFERENCE, variant="reference, all images", n=10_000))}
-MEASURED = ("bits_per_dim", "se_images", "se_noise", "difference", "se_difference", "nfe", "seconds", "date")
+MEASURED = ("bits_per_dim", "se_images", "se_noise", "difference", "se_difference", "nfe", "seconds", "device", "date")
 FIELDS = [f.name for f in fields(Run)] + list(MEASURED)
 EACH = ("variant", "image", "bits_per_dim", "nfe", "seconds")
 
@@ -95,7 +94,7 @@ def data():
 
 @functools.cache
 def network():
-    return weights.load("denoiser")
+    return on_gpu(weights.load("denoiser"))
 
 
 def clipped(x, sigma, label=None):
@@ -258,7 +257,10 @@ def summary(run: Run) -> dict:
 
 
 def store(run: Run, row: dict) -> None:
-    row = asdict(run) | row | {"date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"}
+    """Put the row of a variant in its place; one that only repeats what is there keeps its device and its date."""
+    now = {"device": f"{device_name()}; torch {torch.__version__}", "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"}
+    before = {r["variant"]: r for r in read(OUT)}.get(run.variant, now)
+    row = asdict(run) | row | {k: before[k] for k in now}
     order = [*FLOWS, *CHECKS]
     write(OUT, lambda rows: sorted([*[r for r in rows if r["variant"] != run.variant], row], key=lambda r: order.index(r["variant"])))
 
@@ -274,7 +276,7 @@ def header(path: Path) -> list[str]:
             "# se_images: over images, noise included.  se_noise: of that, the noise of dequantisation and probes; diffusion bound: over 4 passes.",
             "# difference: from the reference on the same images; `through the flow`: from the closed form; `all images`: of the reference from the diffusion bound.",
             "# reference, all images: the diffusion bound of all 10,000 plus that difference; its se_images: of both, and no more over images.  nfe: mean over batches of 8.  seconds: an image (all images: in all), rough.",
-            f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} thread(s), float32 network, float64 solver; torch {torch.__version__}",
+            "# device: where the network ran, in float32, and the version of torch; solver and densities: CPU, float64.",
             f"# weights: denoiser {known['denoiser.safetensors'][:12]}"]
 
 

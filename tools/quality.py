@@ -11,8 +11,6 @@ import argparse
 import csv
 import datetime
 import fcntl
-import os
-import platform
 import sys
 import time
 from dataclasses import astuple, dataclass, fields
@@ -24,6 +22,7 @@ from sdelib import weights
 from sdelib.data import Garments, fashion_mnist
 from sdelib.denoiser import Denoiser
 from sdelib.metrics import features, frechet_distance, moments, precision_recall, sliced_wasserstein, stored_moments
+from sdelib.networks import device_name, on_gpu
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser, sample_images
 from sdelib.sdes import VE, VP, GaussianSDE, SubVP
 
@@ -49,7 +48,7 @@ class Run:
     seed: int
 
 
-MEASURED = ("steps", "evaluations", "frechet", "sliced_wasserstein", "precision", "recall", "seconds", "date")
+MEASURED = ("steps", "evaluations", "frechet", "sliced_wasserstein", "precision", "recall", "seconds", "device", "date")
 FIELDS = [f.name for f in fields(Run)] + list(MEASURED)
 
 MAIN = ["dpm++2m", "ddim", "edm-heun", "euler-maruyama", "dpm++2m-sde", "exponential", "ancestral", "sra", "heun", "predictor-corrector",
@@ -91,7 +90,7 @@ def measure(run: Run, test: Garments) -> dict:
             order = torch.cat([order[test.labels[order] == k][:run.n // 10] for k in range(10)])
         images = test.images[order[:run.n]]
     else:
-        sde, network, generator = PROCESSES[run.process], weights.load(run.network.removesuffix(TOLD)), torch.Generator().manual_seed(run.seed)
+        sde, network, generator = PROCESSES[run.process], on_gpu(weights.load(run.network.removesuffix(TOLD))), torch.Generator().manual_seed(run.seed)
         steps = SOLVERS[run.solver].steps(run.budget)
         if isinstance(network, Denoiser):
             label = torch.arange(run.n) % 10 if run.network.endswith(TOLD) else None
@@ -107,7 +106,7 @@ def measure(run: Run, test: Garments) -> dict:
     precision, recall = precision_recall(features(real, classifier), f)
     return {"steps": steps, "evaluations": nfe, "frechet": round(frechet_distance(moments(f), stored_moments()), 4),
             "sliced_wasserstein": round(sliced_wasserstein(images, real, 256, generator=draws), 5), "precision": round(precision, 4),
-            "recall": round(recall, 4), "seconds": round(seconds, 2), "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"}
+            "recall": round(recall, 4), "seconds": round(seconds, 2), "device": f"{device_name()}; torch {torch.__version__}", "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"}
 
 
 def rows() -> list[dict]:
@@ -132,7 +131,7 @@ def header() -> list[str]:
             "# frechet: squared, to the 60,000 training images in the bundled classifier's 64 features; biased upward by about 1/n.",
             "# sliced_wasserstein, precision, recall: against n random training images; 256 directions, and 3 neighbours in those features.",
             "# seconds: wall time of the sampling alone, rough: other jobs ran beside.",
-            f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} thread(s), float32; torch {torch.__version__}",
+            "# device: where the network ran, in float32, and the version of torch; the classifier and the distances: CPU.",
             "# weights: " + ", ".join(f"{n} {known[f'{n}.safetensors'][:12]}" for n in ("unet-sigma25", "denoiser", "denoiser-small") if f"{n}.safetensors" in known),
             ",".join(FIELDS)]
 
