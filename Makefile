@@ -111,7 +111,7 @@ PYTEST  = $(PY) -m pytest -q -p no:cacheprovider
 SPREAD  = -n $(JOBS) --dist loadfile
 SKIPPED = _build/skipped.txt
 FAULTS  = _build/faults.txt
-SLOWER  = --ignore tests/test_chapters.py --ignore tests/test_setup_cell.py
+SLOWER  = --ignore tests/test_chapters.py --ignore tests/test_colab.py
 
 test: export OMP_NUM_THREADS := 1
 test: $(SITE)
@@ -120,8 +120,8 @@ test: $(SITE)
 	@SDELIB_SKIPPED=$(SKIPPED) SDELIB_FAULTS=$(FAULTS) $(PYTEST) $(SPREAD) -m 'not browser' $(SLOWER) tests
 	@echo; echo '== 2/5  the data tests again, on the stand-in for Fashion-MNIST'
 	@SDELIB_DATA=fallback $(PYTEST) -m 'not browser and not real_data' tests/test_data.py tests/test_metrics.py
-	@echo; echo '== 3/5  every chapter with smoke parameters, on the data that are there and on the stand-in'
-	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist load tests/test_chapters.py tests/test_setup_cell.py
+	@echo; echo '== 3/5  how chapters are built, and every one with smoke parameters, as on Colab and on the stand-in'
+	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist load tests/test_chapters.py tests/test_colab.py
 	@echo; echo '== 4/5  every chapter at its default parameters, against its stored outputs'
 	@$(PYTEST) -p no:warnings $(SPREAD) --nbval-lax --nbval-current-env --nbval-cell-timeout 600 \
 	  book/intro.ipynb $(wildcard chapters/*.ipynb)

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 import drive
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = Path(os.environ.get("SDELIB_SITE", ROOT / "_build" / "html"))      # another build of the site may be tested
@@ -31,6 +35,23 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
+def needed(asked: Iterable[str]) -> set[str]:
+    """The names of these requirements and of all that they come to, by what the installed packages ask for."""
+    queue, seen = [Requirement(text) for text in asked], set()
+    while queue:
+        one = queue.pop()
+        for extra in ["", *one.extras]:
+            if (key := (canonicalize_name(one.name), extra)) in seen:
+                continue
+            seen.add(key)
+            try:
+                needs = metadata.requires(one.name) or []
+            except metadata.PackageNotFoundError:
+                missing(f"{one.name} is not installed: make book")
+            queue += [need for need in map(Requirement, needs) if need.marker is None or need.marker.evaluate({"extra": extra})]
+    return {name for name, _ in seen}
+
+
 # ---------------------------------------------------------------- numbers
 
 
@@ -43,6 +64,16 @@ def float64():
     torch.set_default_dtype(torch.float64)
     yield torch.float64
     torch.set_default_dtype(before)
+
+
+@pytest.fixture
+def tf32():
+    """What a test does to PyTorch's use of TF32 is undone after it."""
+    import torch
+
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    yield
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ import re
 import subprocess
 import sys
 import zipfile
-from importlib import metadata
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from conftest import ROOT, SITE, missing
+from conftest import ROOT, SITE, missing, needed
 from test_chapters import PAGES, code, read
 
 import lock
@@ -53,19 +51,7 @@ def test_the_lock_is_whole():
     """Everything that requirements.txt comes to is in it, and nothing else: seen by what the installed packages ask for."""
     if (made := lock.LOCK.read_text(encoding="utf-8").splitlines()[0]) != lock.head().splitlines()[0]:
         pytest.skip(f"requirements.lock is {made[2:]}, and this is {lock.system()}")
-    queue, seen = [Requirement(f"{name}=={version}") for name, version in pins("requirements.txt").items()], set()
-    while queue:
-        asked = queue.pop()
-        for extra in ["", *asked.extras]:
-            if (key := (canonicalize_name(asked.name), extra)) in seen:
-                continue
-            seen.add(key)
-            try:
-                needs = metadata.requires(asked.name) or []
-            except metadata.PackageNotFoundError:
-                missing(f"{asked.name} is not installed: make book")
-            queue += [need for need in map(Requirement, needs) if need.marker is None or need.marker.evaluate({"extra": extra})]
-    assert {name for name, _ in seen} == set(locked())
+    assert needed(f"{name}=={version}" for name, version in pins("requirements.txt").items()) == set(locked())
 
 
 def test_make_takes_the_lock_where_it_fits(monkeypatch, capsys):

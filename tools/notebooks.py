@@ -18,6 +18,7 @@ import os
 import re
 import sys
 import time
+import tomllib
 import uuid
 from pathlib import Path
 
@@ -29,6 +30,7 @@ INTRO = ROOT / "book" / "intro.ipynb"
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
 MODULES = {"ExplorerWidget": "explorer.js", "MixtureWidget": "mixture.js"}
+COLAB = tomllib.loads((ROOT / "tools" / "colab.toml").read_text(encoding="utf-8"))
 SECONDS_PER_CELL = 300
 
 # ---------------------------------------------------------------- reading
@@ -60,7 +62,7 @@ def address() -> str:
 
 def setup_source() -> str:
     """The set-up cell that every chapter begins with."""
-    return ('import sys\nif "google.colab" in sys.modules:\n    %pip install -q anywidget safetensors\n'
+    return (f'import sys\nif "google.colab" in sys.modules:\n    %pip install -q {" ".join(COLAB["lacks"])}\n'
             f'    %pip install -q --no-deps "sdelib @ git+{address()}"')
 
 

@@ -159,6 +159,42 @@ function dark() {
   return matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+// The picture of a widget: draw() runs once a frame at most, when it is asked for and when the size or the theme changes;
+// colour(theme) comes before the first drawing in a theme. Paper does not wait for a frame.
+function easel(root, plot, { draw, colour, failed }) {
+  let pending = 0, gone = false;
+  const redraw = () => { if (!pending) pending = requestAnimationFrame(drawNow); };
+  function drawNow() {
+    pending = 0;
+    if (!gone) try { draw(); } catch (error) { failed(error); }
+  }
+  function retheme() {
+    const name = dark() ? "dark" : "light";
+    if (root.dataset.theme === name) return;
+    root.dataset.theme = name;
+    colour(THEMES[name]);
+    redraw();
+  }
+  function onPaper() { // the page may just have changed its theme
+    retheme();
+    drawNow();
+  }
+  retheme();
+  const scheme = matchMedia("(prefers-color-scheme: dark)"), watch = new MutationObserver(retheme), size = new ResizeObserver(redraw);
+  scheme.addEventListener("change", retheme);
+  window.addEventListener("beforeprint", onPaper);
+  for (const node of [document.documentElement, document.body])
+    watch.observe(node, { attributeFilter: ["data-theme", "theme", "data-jp-theme-light", "data-vscode-theme-kind"] });
+  size.observe(plot);
+  function close() {
+    gone = true;
+    watch.disconnect(); size.disconnect();
+    scheme.removeEventListener("change", retheme);
+    window.removeEventListener("beforeprint", onPaper);
+  }
+  return { redraw, close };
+}
+
 // ---- drawing ------------------------------------------------------------------------------------
 
 function ticks(a, b, wanted) {

@@ -33,7 +33,7 @@ function render({ model, el }) {
   status.setAttribute("role", "status");
   if (spec.caption) make("p", "sde-caption", frameBox, spec.caption);
 
-  let frames = null, shown = null, phase = 1, playing = 0, pending = 0, gone = false, theme;
+  let frames = null, shown = null, phase = 1, playing = 0, gone = false, theme, sight = null;
   const kept = new Map(), me = Math.random().toString(36).slice(2);
   let asked = 0, flight = null, waiting = null, timer = 0;
 
@@ -193,15 +193,7 @@ function render({ model, el }) {
     redraw();
   }
   function redraw() {
-    if (!pending) pending = requestAnimationFrame(drawNow);
-  }
-  function drawNow() {
-    pending = 0;
-    if (!gone) try { draw(); } catch (error) { stop(); fail(error); }
-  }
-  function onPaper() { // the page may just have changed its theme, and paper does not wait for a frame
-    retheme();
-    drawNow();
+    sight?.redraw();
   }
   function draw() {
     if (!shown) return;
@@ -252,21 +244,7 @@ function render({ model, el }) {
   }
 
   // -- surroundings
-  function retheme() {
-    const name = dark() ? "dark" : "light";
-    if (root.dataset.theme === name) return;
-    root.dataset.theme = name;
-    theme = THEMES[name];
-    controls.forEach((c) => c.colour?.(theme));
-    redraw();
-  }
-  retheme();
-  const scheme = matchMedia("(prefers-color-scheme: dark)"), watch = new MutationObserver(retheme), size = new ResizeObserver(redraw);
-  scheme.addEventListener("change", retheme);
-  window.addEventListener("beforeprint", onPaper);
-  for (const node of [document.documentElement, document.body])
-    watch.observe(node, { attributeFilter: ["data-theme", "theme", "data-jp-theme-light", "data-vscode-theme-kind"] });
-  size.observe(plot);
+  sight = easel(root, plot, { draw, colour: (now) => { theme = now; controls.forEach((c) => c.colour?.(now)); }, failed: (error) => { stop(); fail(error); } });
   model.on("msg:custom", heard);
 
   const load = () => unpack(model.get("frames")).then((list) => { if (!gone) { frames = list; moved(""); } }).catch(fail);
@@ -274,9 +252,7 @@ function render({ model, el }) {
   return () => {
     gone = true;
     stop(); clearTimeout(timer);
-    watch.disconnect(); size.disconnect();
-    scheme.removeEventListener("change", retheme);
-    window.removeEventListener("beforeprint", onPaper);
+    sight.close();
     model.off?.("msg:custom", heard);
   };
 }

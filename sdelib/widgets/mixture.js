@@ -293,7 +293,7 @@ function render({ model, el }) {
   }
 
   // -- time
-  let playing = 0, pending = 0, gone = false, theme, frame = null;
+  let playing = 0, theme, frame = null, sight = null;
   function start() {
     if (back && noise.index() === 0) noise.set(noise.top, true);
     const beat = calm.matches ? 600 : 0, pace = back ? (calm.matches ? noise.top / 10 : noise.top / 5000) : calm.matches ? 20 : 120 / 1000; // a beat, or a ms
@@ -322,15 +322,7 @@ function render({ model, el }) {
 
   // -- picture
   function redraw() {
-    if (!pending) pending = requestAnimationFrame(drawNow);
-  }
-  function drawNow() {
-    pending = 0;
-    if (!gone) try { paintAll(); } catch (error) { stop(); fail(error); }
-  }
-  function onPaper() { // the page may just have changed its theme, and paper does not wait for a frame
-    retheme();
-    drawNow();
+    sight?.redraw();
   }
   function fail(error) {
     console.error(error);
@@ -431,31 +423,15 @@ function render({ model, el }) {
   }
 
   // -- surroundings
-  function retheme() {
-    const name = dark() ? "dark" : "light";
-    if (root.dataset.theme === name) return;
-    root.dataset.theme = name;
-    theme = THEMES[name];
-    redraw();
-  }
   begin();
   icon();
   status.textContent = "Drag a number to move its component, a knob to stretch or turn it. By keyboard: arrow keys, + and −.";
-  retheme();
-  const scheme = matchMedia("(prefers-color-scheme: dark)"), watch = new MutationObserver(retheme), size = new ResizeObserver(redraw);
+  sight = easel(root, plot, { draw: paintAll, colour: (now) => (theme = now), failed: (error) => { stop(); fail(error); } });
   const view = new IntersectionObserver((list) => { if (playing && !list[list.length - 1].isIntersecting) stop(); }); // nobody sees it
-  scheme.addEventListener("change", retheme);
-  window.addEventListener("beforeprint", onPaper);
-  for (const node of [document.documentElement, document.body])
-    watch.observe(node, { attributeFilter: ["data-theme", "theme", "data-jp-theme-light", "data-vscode-theme-kind"] });
-  size.observe(plot);
   view.observe(root);
   return () => {
-    gone = true;
     stop();
-    watch.disconnect(); size.disconnect(); view.disconnect();
-    scheme.removeEventListener("change", retheme);
-    window.removeEventListener("beforeprint", onPaper);
+    sight.close(); view.disconnect();
   };
 }
 
