@@ -1,6 +1,6 @@
 // One worker of the sampler: D(x; σ, label) of its share of the images, by ONNX Runtime. The page is sdelib/widgets/sampler.js.
-// It is told { device, runtime, wasm, model } once, then { x, sigma, label } again and again, and answers { D } or { error }.
-let ort, session;
+// It is told { id, device, runtime, wasm, model } once, then { id, x, sigma, label } again and again, and answers { id, D } or { id, error }.
+let ort, session, turn = Promise.resolve();
 
 async function load({ device, runtime, wasm, model }) {
   ort = await import(runtime);
@@ -17,10 +17,12 @@ async function evaluate({ x, sigma, label }) {
   return D.data.slice();
 }
 
-onmessage = async ({ data }) => {
+async function answer({ id, ...data }) {
   try {
-    postMessage({ D: data.runtime ? await load(data) : await evaluate(data) });
+    postMessage({ id, D: data.runtime ? await load(data) : await evaluate(data) });
   } catch (error) {
-    postMessage({ error: String(error?.message || error) });
+    postMessage({ id, error: String(error?.message || error) });
   }
-};
+}
+
+onmessage = ({ data }) => { turn = turn.then(() => answer(data)); }; // one after the other: a session does not like two runs at a time

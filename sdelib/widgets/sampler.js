@@ -232,30 +232,62 @@ async function adapter() { // true where the browser lets WebAssembly wait for a
   } catch { return false; }
 }
 
-// Workers with the network: { device, workers, denoise(y, σ, labels), close }. On WebGPU there is one, on WebAssembly one for each core, up
-// to four, and each takes its share of the images: so no memory is shared, and the server need not send headers for that.
+// What the promise gives, but no later than the reader's Stop, and no later than two minutes. Those are counted in seconds that the page
+// lived: a machine that slept is not to blame.
+const PATIENCE = 120;
+function inTime(promise, signal, who) {
+  let clock, stop;
+  return new Promise((done, fail) => {
+    let seconds = 0;
+    clock = setInterval(() => { if (++seconds === PATIENCE) fail(new Error(`${who} gave no answer for ${PATIENCE} seconds`)); }, 1000);
+    stop = () => fail(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener("abort", stop);
+    promise.then(done, fail);
+  }).finally(() => { clearInterval(clock); signal.removeEventListener("abort", stop); });
+}
+
+// A worker, and ask(message) → the promise of its answer. Answers carry the number of their question: after a Stop one may come that nobody
+// waits for.
+function hire(url, file) {
+  const worker = new Worker(url, { type: "module" }), open = new Map();
+  let last = 0;
+  const fail = (error) => { open.forEach((question) => question.fail(error)); open.clear(); };
+  worker.onmessage = ({ data: { id, D, error } }) => {
+    const question = open.get(id);
+    open.delete(id);
+    if (error === undefined) question?.done(D); else question?.fail(new Error(error));
+  };
+  worker.onerror = (event) => { event.preventDefault(); fail(new Error(event.message || `${file} did not start`)); };
+  worker.onmessageerror = () => fail(new Error(`${file} gave an answer that cannot be read`));
+  return { close: () => worker.terminate(),
+    ask: (message) => new Promise((done, fail) => { open.set(++last, { done, fail }); worker.postMessage({ id: last, ...message }); }) };
+}
+
+// Workers with the network: { device, workers, denoise(y, σ, labels, signal), silent, close }. On WebGPU there is one, on WebAssembly one for
+// each core, up to four, and each takes its share of the images: so no memory is shared, and the server need not send headers for that.
+// progress(n): n more bytes came; progress(): all came, and the workers start. silent(): one is asked, and no answer came for ten seconds.
 async function network(spec, device, signal, progress) {
-  const at = (file) => new URL(spec.base + file, document.baseURI), { runtime, binary } = spec.runtimes[device];
+  const at = (file) => new URL(spec.base + file, document.baseURI), { runtime, binary } = spec.runtimes[device], team = [];
   const [wasm, model] = await Promise.all([bytes(at(binary), signal, progress), bytes(at(spec.model), signal, progress)]);
-  const team = Array.from({ length: device === "webgpu" ? 1 : clamp(navigator.hardwareConcurrency || 1, 1, 4) },
-    () => new Worker(at(spec.worker), { type: "module" }));
-  const close = () => team.forEach((worker) => worker.terminate());
-  const ask = (worker, message) => new Promise((done, fail) => {
-    worker.onmessage = ({ data }) => (data.error ? fail(new Error(data.error)) : done(data.D));
-    worker.onerror = (event) => { event.preventDefault(); fail(new Error(event.message || `${spec.worker} did not start`)); };
-    worker.postMessage(message);
-  });
+  const size = device === "webgpu" ? 1 : clamp(navigator.hardwareConcurrency || 1, 1, 4), close = () => team.forEach((worker) => worker.close());
+  progress();
   try {
-    await Promise.all(team.map((worker) => ask(worker, { device, runtime: at(runtime).href, wasm, model })));
+    while (team.length < size) team.push(hire(at(spec.worker), spec.worker));
+    await inTime(Promise.all(team.map((worker) => worker.ask({ device, runtime: at(runtime).href, wasm, model }))), signal, spec.worker);
   } catch (error) { close(); throw error; }
-  return { device, workers: team.length, close,
-    async denoise(y, sigma, labels) {
-      const share = Math.ceil(labels.length / team.length), D = new Float64Array(y.length);
-      await Promise.all(team.map(async (worker, k) => {
+  let open = 0, heard = 0;
+  return { device, workers: size, close, silent: () => open > 0 && performance.now() - heard > 10_000,
+    async denoise(y, sigma, labels, signal) {
+      const share = Math.ceil(labels.length / size), D = new Float64Array(y.length), over = () => { open--; heard = performance.now(); };
+      const all = Promise.all(team.map(async (worker, k) => {
         const from = k * share, label = labels.slice(from, from + share);
         const x = Float32Array.from(y.subarray(from * PIXELS, (from + share) * PIXELS));
-        if (label.length) D.set(await ask(worker, { x, sigma, label }), from * PIXELS);
+        if (label.length) D.set(await worker.ask({ x, sigma, label }), from * PIXELS);
       }));
+      if (!open++) heard = performance.now();
+      all.then(over, over);
+      await inTime(all, signal, spec.worker);
       return D;
     } };
 }
@@ -360,7 +392,7 @@ function render({ model, el }) {
 
   // -- time
   const drawn = Uint8Array.from(atob(spec.pixels), (c) => c.charCodeAt(0)); // when the book was built
-  let running = null, team = null, device = "wasm", gone = false, pending = 0, theme = null;
+  let running = null, team = null, device = "wasm", gone = false, theme = null, sight = null;
   async function run(wanted) {
     const { signal } = (running = new AbortController());
     buttons();
@@ -371,7 +403,7 @@ function render({ model, el }) {
       cut();
       say(`Drawing on ${DEVICES[team.device]} …`);
       const z = normals(plan.seed), began = performance.now(), draw = () => Float64Array.from({ length: N * PIXELS }, z);
-      for await (const state of sample({ ...plan, draw, denoiser: (y, sigma) => team.denoise(y, sigma, plan.labels) })) {
+      for await (const state of sample({ ...plan, draw, denoiser: (y, sigma) => team.denoise(y, sigma, plan.labels, signal) })) {
         states.push({ ...state, seconds: (performance.now() - began) / 1000 });
         at = states.length - 1;
         redraw();
@@ -380,10 +412,10 @@ function render({ model, el }) {
       const last = states[states.length - 1];
       say(`Done: ${last.evaluations} evaluations in ${last.seconds.toFixed(2)} s on ${where()}.`);
     } catch (error) {
-      if (signal.aborted) say(plan === wanted ? `Stopped after ${states[at].evaluations} of ${plan.planned} evaluations.` : "Stopped.");
-      else {
-        const what = team ? "The network stopped" : "The network could not be loaded";
-        say(`${what}: ${error.message}. Look whether the site is still in reach, then press Draw again.`, "error");
+      const drawing = plan === wanted, what = team ? "The network stopped" : "The network could not be loaded";
+      if (!signal.aborted) say(`${what}: ${error.message}. Look whether the site is still in reach, then press Draw again.`, "error");
+      else say(drawing ? `Stopped after ${states.at(-1)?.evaluations ?? 0} of ${plan.planned} evaluations.` : "Stopped.");
+      if (!signal.aborted || team?.silent()) { // the next Draw starts new workers
         team?.close();
         team = null;
       }
@@ -399,7 +431,8 @@ function render({ model, el }) {
     const attempt = async (device) => {
       const own = new AbortController(), megabytes = (n) => Math.round(n / 1e6); // one file that fails ends the others
       let got = 0;
-      const progress = (more) => say(`Fetching the network: ${megabytes((got += more))} of ${megabytes(spec.runtimes[device].bytes)} MB`);
+      const progress = (more) => say(more === undefined ? `Starting the network on ${DEVICES[device]} …`
+        : `Fetching the network: ${megabytes((got += more))} of ${megabytes(spec.runtimes[device].bytes)} MB`);
       signal.addEventListener("abort", () => own.abort());
       progress(0);
       try { return await network(spec, device, own.signal, progress); } finally { own.abort(); }
@@ -420,15 +453,7 @@ function render({ model, el }) {
 
   // -- picture
   function redraw() {
-    if (!pending) pending = requestAnimationFrame(drawNow);
-  }
-  function drawNow() {
-    pending = 0;
-    if (!gone) paintAll();
-  }
-  function onPaper() { // the page may just have changed its theme, and paper does not wait for a frame
-    retheme();
-    drawNow();
+    sight?.redraw();
   }
   function grey({ t, x, guess }, sde, denoised) { // the state with the contrast of the data: m + σ_d (y − m)/√(σ² + σ_d²), y = x/scale
     const { mean, std } = spec, c = std / Math.hypot(sde.ratio(t), std), [scale] = sde.marginal(t), out = new Uint8Array(x.length);
@@ -456,13 +481,6 @@ function render({ model, el }) {
   }
 
   // -- surroundings
-  function retheme() {
-    const name = dark() ? "dark" : "light";
-    if (root.dataset.theme === name) return;
-    root.dataset.theme = name;
-    theme = THEMES[name];
-    redraw();
-  }
   buttons();
   if (location.protocol === "file:") {
     draw.disabled = again.disabled = true;
@@ -472,19 +490,12 @@ function render({ model, el }) {
     say(spec.status);
     adapter().then((found) => { if (found && !team && !running) { device = "webgpu"; buttons(); } });
   }
-  retheme();
-  const scheme = matchMedia("(prefers-color-scheme: dark)"), watch = new MutationObserver(retheme), size = new ResizeObserver(redraw);
-  scheme.addEventListener("change", retheme);
-  watch.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  size.observe(plot);
-  window.addEventListener("beforeprint", onPaper);
+  sight = easel(root, plot, { draw: paintAll, colour: (now) => (theme = now), failed: (error) => say(`This picture could not be drawn: ${error.message}`, "error") });
   return () => {
     gone = true;
     running?.abort();
     team?.close();
-    watch.disconnect(); size.disconnect();
-    scheme.removeEventListener("change", retheme);
-    window.removeEventListener("beforeprint", onPaper);
+    sight.close();
   };
 }
 
