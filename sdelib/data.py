@@ -21,7 +21,18 @@ from . import weights
 
 __all__ = ["Garments", "fashion_mnist", "CLASSES", "two_moons", "swiss_roll", "checkerboard"]
 
-CLASSES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+CLASSES = (
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
 
 _SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -47,7 +58,9 @@ class Garments:
         return len(self.images)
 
 
-def fashion_mnist(*, train: bool = True, root: str | Path | None = None, download: bool = True) -> Garments:
+def fashion_mnist(
+    *, train: bool = True, root: str | Path | None = None, download: bool = True
+) -> Garments:
     """The 60,000 training or 10,000 test images, or a visible notice and the bundled stand-in.
 
     Looked for in this order: `root` (which holds FashionMNIST/raw/), the folder named by the
@@ -61,8 +74,10 @@ def fashion_mnist(*, train: bool = True, root: str | Path | None = None, downloa
         return _fallback("SDELIB_DATA=fallback asks for it", train)
     if asked is not None:
         if not _complete(Path(asked)):
-            raise ValueError(f"root = {str(asked)!r} has no Fashion-MNIST: FashionMNIST/raw/ with "
-                             f"{', '.join(_SHA256)} was expected there; give another root, or none")
+            raise ValueError(
+                f"root = {str(asked)!r} has no Fashion-MNIST: FashionMNIST/raw/ with "
+                f"{', '.join(_SHA256)} was expected there; give another root, or none"
+            )
         return _read(Path(asked), train)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sdelib"
     if _complete(cache):
@@ -71,7 +86,9 @@ def fashion_mnist(*, train: bool = True, root: str | Path | None = None, downloa
         return _fallback(f"it is not in {cache}, and download=False", train)
     try:
         _download(cache)
-    except Exception as error:  # no network, a full disk, a mirror that answers nonsense: all end in the notice
+    except (
+        Exception
+    ) as error:  # no network, a full disk, a mirror that answers nonsense: all end in the notice
         return _fallback(f"the download into {cache} failed ({error})", train)
     return _read(cache, train)
 
@@ -81,7 +98,9 @@ def _files(train: bool) -> list[str]:
 
 
 def _complete(root: Path) -> bool:
-    return all((root / "FashionMNIST" / "raw" / name).exists() for name in _SHA256)  # torchvision wants all four
+    return all(
+        (root / "FashionMNIST" / "raw" / name).exists() for name in _SHA256
+    )  # torchvision wants all four
 
 
 def _read(root: Path, train: bool) -> Garments:
@@ -90,15 +109,22 @@ def _read(root: Path, train: bool) -> Garments:
     for name in _files(train):
         path = root / "FashionMNIST" / "raw" / name
         if (found := weights.sha256(path)) != _SHA256[name]:
-            raise ValueError(f"{path} is damaged or half downloaded: it has {path.stat().st_size} bytes and SHA-256 "
-                             f"{found[:12]}…, not {_SHA256[name][:12]}…; delete it and load again")
+            raise ValueError(
+                f"{path} is damaged or half downloaded: it has {path.stat().st_size} bytes and SHA-256 "
+                f"{found[:12]}…, not {_SHA256[name][:12]}…; delete it and load again"
+            )
     data = FashionMNIST(str(root), train=train, download=False)
-    return Garments(data.data[:, None].float().div_(255), data.targets, True,
-                    f"Fashion-MNIST, {'training' if train else 'test'} set, {len(data):,} images")
+    return Garments(
+        data.data[:, None].float().div_(255),
+        data.targets,
+        True,
+        f"Fashion-MNIST, {'training' if train else 'test'} set, {len(data):,} images",
+    )
 
 
 def _download(cache: Path) -> None:
-    """Fetch into a folder of this process, then move each file to its place: who looks meanwhile finds whole files only."""
+    """Fetch into a folder of this process, then move each file to its place: who looks meanwhile
+    finds whole files only."""
     from torchvision.datasets import FashionMNIST
 
     cache.mkdir(parents=True, exist_ok=True)
@@ -109,31 +135,44 @@ def _download(cache: Path) -> None:
             FashionMNIST(own, download=True)
             (cache / "FashionMNIST" / "raw").mkdir(parents=True, exist_ok=True)
             for name in _SHA256:
-                os.replace(Path(own, "FashionMNIST", "raw", name), cache / "FashionMNIST" / "raw" / name)
+                os.replace(
+                    Path(own, "FashionMNIST", "raw", name), cache / "FashionMNIST" / "raw" / name
+                )
     finally:
         socket.setdefaulttimeout(before)
 
 
 def stand_in(train: bool = True) -> Garments:
-    """The bundled images that the book's own model drew, with the labels it was told: real is False."""
+    """The bundled images that the book's own model drew, with the labels it was told: real is
+    False."""
     with np.load(weights.checked("fallback.npz"), allow_pickle=False) as f:
         images, labels = f["images"], f["labels"]
     part = slice(None, -500) if train else slice(-500, None)
     images, labels = images[part], labels[part]
     source = f"{len(images):,} images drawn from this book's own model, not Fashion-MNIST"
-    return Garments(torch.from_numpy(images).float()[:, None] / 255, torch.from_numpy(labels).long(), False, source)
+    return Garments(
+        torch.from_numpy(images).float()[:, None] / 255,
+        torch.from_numpy(labels).long(),
+        False,
+        source,
+    )
 
 
 def _fallback(reason: str, train: bool) -> Garments:
     garments = stand_in(train)
-    warnings.warn(f"Fashion-MNIST cannot be had: {reason}. In its place: {garments.source}. "
-                  "Numbers that hold for the real data set only are left out.", stacklevel=3)
+    warnings.warn(
+        f"Fashion-MNIST cannot be had: {reason}. In its place: {garments.source}. "
+        "Numbers that hold for the real data set only are left out.",
+        stacklevel=3,
+    )
     return garments
 
 
 def _spread(noise: float) -> None:
     if not 0 <= noise < 1e30:
-        raise ValueError(f"noise = {noise!r}: give a standard deviation, a finite number of at least 0")
+        raise ValueError(
+            f"noise = {noise!r}: give a standard deviation, a finite number of at least 0"
+        )
 
 
 def two_moons(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Tensor:

@@ -1,13 +1,14 @@
 """One denoiser for every Gaussian SDE, every solver and every noise level.
 
-A denoiser sees x₀ + σz and gives the mean of x₀. It is preconditioned (Karras et al. 2022, arXiv:2206.00364, table 1):
+A denoiser sees x₀ + σz and gives the mean of x₀. It is preconditioned (Karras et al. 2022,
+arXiv:2206.00364, table 1):
 
     D(x; σ, y) = m + c_skip (x − m) + c_out F(c_in (x − m); σ, y),        v = σ² + σ_d²,
     c_skip = σ_d²/v,   c_out = σ σ_d/√v,   c_in = 1/√v,
 
-with the mean m and the standard deviation σ_d of the data, per coordinate, and a label y. With F = 0 it is the exact
-denoiser of data ~ N(m, σ_d² I). Because x_t = scale·(x₀ + (std/scale)·z) for every Gaussian SDE, the score of any of
-them follows (`score_from`):
+with the mean m and the standard deviation σ_d of the data, per coordinate, and a label y. With F =
+0 it is the exact denoiser of data ~ N(m, σ_d² I). Because x_t = scale·(x₀ + (std/scale)·z) for
+every Gaussian SDE, the score of any of them follows (`score_from`):
 
     s(x, t) = [D(x/scale; std/scale) − x/scale]·scale/std².
 """
@@ -24,7 +25,15 @@ from torch import Tensor
 from .networks import UNet
 from .sdes import GaussianSDE, Score, _positive, _sound, floats, like
 
-__all__ = ["Denoiser", "DenoiserLoss", "score_from", "first_time", "SIGMA_MIN", "SIGMA_MAX", "NO_LABEL"]
+__all__ = [
+    "Denoiser",
+    "DenoiserLoss",
+    "score_from",
+    "first_time",
+    "SIGMA_MIN",
+    "SIGMA_MAX",
+    "NO_LABEL",
+]
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """The noise levels of training: VP(0.1, 20) ends at std/scale = 152."""
@@ -36,33 +45,56 @@ NO_LABEL = -1
 class Denoiser(UNet):
     """D(x; σ, y) for grey images in [0, 1], shaped like x: a U-Net in the preconditioning above.
 
-    widths: channels at half and at quarter size.  classes: 10 garments; 0 for a network without labels.
-    dropout: share of the hidden units left out in training.  preconditioned: False takes c_skip = 0 and c_out = 1, so
-    F is the denoised image itself; it is there for the tuning table.
+    widths: channels at half and at quarter size.
+    classes: 10 garments; 0 for a network without labels.
+    dropout: share of the hidden units left out in training.
+    preconditioned: False takes c_skip = 0 and c_out = 1, so F is the denoised image itself; it is
+    there for the tuning table.
     data_mean, data_std: m and σ_d; the defaults are those of Fashion-MNIST's training pixels.
     """
 
-    def __init__(self, widths: tuple[int, int] = (64, 112), *, classes: int = 10, dropout: float = 0.0,
-                 preconditioned: bool = True, data_mean: float = 0.286, data_std: float = 0.353):
+    def __init__(
+        self,
+        widths: tuple[int, int] = (64, 112),
+        *,
+        classes: int = 10,
+        dropout: float = 0.0,
+        preconditioned: bool = True,
+        data_mean: float = 0.286,
+        data_std: float = 0.353,
+    ):
         super().__init__(widths, classes, dropout)
         self.data_mean, self.data_std, self.preconditioned = data_mean, data_std, preconditioned
-        self.config = {"widths": list(widths), "classes": classes, "dropout": dropout, "preconditioned": preconditioned,
-                       "data_mean": data_mean, "data_std": data_std}
+        self.config = {
+            "widths": list(widths),
+            "classes": classes,
+            "dropout": dropout,
+            "preconditioned": preconditioned,
+            "data_mean": data_mean,
+            "data_std": data_std,
+        }
 
     def forward(self, x: Tensor, sigma: Tensor, label: Tensor | int | None = None) -> Tensor:
         """D(x; σ, y), shaped like x.
 
-        x: (batch, 1, H, W).  sigma: σ > 0, a scalar or (batch,).  label: whole numbers from 0, a scalar or (batch,);
-        `NO_LABEL` or None: not told.
-        Raises ValueError for sigma outside [SIGMA_MIN, SIGMA_MAX], which training has not seen, and an unknown label.
+        x: (batch, 1, H, W).  sigma: σ > 0, a scalar or (batch,).
+        label: whole numbers from 0, a scalar or (batch,); `NO_LABEL` or None: not told.
+        Raises ValueError for sigma outside [SIGMA_MIN, SIGMA_MAX], which training has not seen, and
+        an unknown label.
         """
         if x.ndim != 4:
             raise ValueError(f"x has shape {tuple(x.shape)}: the denoiser takes (batch, 1, H, W)")
         sigma = like(sigma, x).reshape(-1).expand(len(x))
-        compiling = torch.compiler.is_compiling()      # what depends on a value would break the compiled graph
-        if not compiling and not bool(((sigma >= SIGMA_MIN * (1 - 1e-3)) & (sigma <= SIGMA_MAX * (1 + 1e-3))).all()):
-            raise ValueError(f"sigma = {float(sigma.min()):.4g} to {float(sigma.max()):.4g} leaves [{SIGMA_MIN}, {SIGMA_MAX:g}], "
-                             "the noise levels that the denoiser was trained on: stop at first_time(sde), or lower sigma_max")
+        compiling = (
+            torch.compiler.is_compiling()
+        )  # what depends on a value would break the compiled graph
+        if not compiling and not bool(
+            ((sigma >= SIGMA_MIN * (1 - 1e-3)) & (sigma <= SIGMA_MAX * (1 + 1e-3))).all()
+        ):
+            raise ValueError(
+                f"sigma = {float(sigma.min()):.4g} to {float(sigma.max()):.4g} leaves [{SIGMA_MIN}, {SIGMA_MAX:g}], "
+                "the noise levels that the denoiser was trained on: stop at first_time(sde), or lower sigma_max"
+            )
         f, (skip, out) = self._f(x, sigma, self._label(label, len(x), x.device)), self._outer(sigma)
         return self.data_mean + like(skip, x) * (x - self.data_mean) + like(out, x) * f
 
@@ -81,24 +113,36 @@ class Denoiser(UNet):
         classes = self.config["classes"]
         if label is None or not classes:
             if label is not None and bool((torch.as_tensor(label) != NO_LABEL).any()):
-                raise ValueError(f"label = {label!r}: this denoiser was trained without labels; give None")
+                raise ValueError(
+                    f"label = {label!r}: this denoiser was trained without labels; give None"
+                )
             return torch.full((n,), NO_LABEL, device=device) if classes else None
         label = torch.as_tensor(label, device=device)
         if label.is_floating_point() or label.ndim > 1 or (label.ndim == 1 and len(label) != n):
-            raise ValueError(f"label has shape {tuple(label.shape)} and type {label.dtype}: give one whole number, or one for each of the {n} images")
-        if not torch.compiler.is_compiling() and bool(((label < NO_LABEL) | (label >= classes)).any()):
-            raise ValueError(f"label = {label.tolist()}: give whole numbers from 0 to {classes - 1}, or {NO_LABEL} for none")
+            raise ValueError(
+                f"label has shape {tuple(label.shape)} and type {label.dtype}: give one whole number, or one for each of the {n} images"
+            )
+        if not torch.compiler.is_compiling() and bool(
+            ((label < NO_LABEL) | (label >= classes)).any()
+        ):
+            raise ValueError(
+                f"label = {label.tolist()}: give whole numbers from 0 to {classes - 1}, or {NO_LABEL} for none"
+            )
         return label.reshape(-1).expand(n)
 
 
 @dataclass(frozen=True)
 class DenoiserLoss:
-    """ℓ = λ(σ) ‖D(x₀ + σz; σ, y) − x₀‖²/d  for each example, with λ = (σ² + σ_d²)/(σ σ_d)² (Karras et al. 2022, eq. 2 and table 1).
+    """ℓ = λ(σ) ‖D(x₀ + σz; σ, y) − x₀‖²/d  for each example, with λ = (σ² + σ_d²)/(σ σ_d)² (Karras
+    et al. 2022, eq. 2 and table 1).
 
-    With this λ the network's own target has unit variance at every σ, so the loss begins near 1 at every σ.
-    ln σ ~ N(mean, std²) for most of the batch, the levels at which there is something to learn; for the share
-    `spread` of it ln σ is uniform over [SIGMA_MIN, SIGMA_MAX], so no level that an SDE visits is unseen.
-    drop: share of the labels that are not told, for guidance without a classifier (Ho & Salimans 2022).
+    With this λ the network's own target has unit variance at every σ, so the loss begins near 1 at
+    every σ.
+    ln σ ~ N(mean, std²) for most of the batch, the levels at which there is something to learn; for
+    the share `spread` of it ln σ is uniform over [SIGMA_MIN, SIGMA_MAX], so no level that an SDE
+    visits is unseen.
+    drop: share of the labels that are not told, for guidance without a classifier (Ho & Salimans
+    2022).
     flips: half of the images are mirrored left to right.  data_std: σ_d.
     Raises ValueError for shares outside [0, 1] and std that is not above 0.
     """
@@ -118,21 +162,45 @@ class DenoiserLoss:
             raise ValueError(f"mean = {self.mean!r}: give a finite number, the mean of ln σ")
         _positive(std=self.std, data_std=self.data_std)
 
-    def draw(self, x0: Tensor, label: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(sigma, z, told, mirrored): levels (batch,), z ~ N(0, I) like x0, which labels are told, which images are mirrored."""
+    def draw(
+        self, x0: Tensor, label: Tensor, *, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(sigma, z, told, mirrored): levels (batch,), z ~ N(0, I) like x0, which labels are told,
+        which images are mirrored."""
         n = len(floats(x0, "x0", axes=2))
         if label.shape != (n,):
-            raise ValueError(f"label has shape {tuple(label.shape)}: give one for each of the {n} images")
+            raise ValueError(
+                f"label has shape {tuple(label.shape)}: give one for each of the {n} images"
+            )
         u, told, mirrored = (torch.rand(n, generator=generator) for _ in range(3))
-        u = ((u + torch.arange(n)) / n)[torch.randperm(n, generator=generator)].double().clamp(1e-6, 1 - 1e-6)    # stratified
+        u = (
+            ((u + torch.arange(n)) / n)[torch.randperm(n, generator=generator)]
+            .double()
+            .clamp(1e-6, 1 - 1e-6)
+        )  # stratified
         low, high = math.log(SIGMA_MIN), math.log(SIGMA_MAX)
         wide = u < self.spread
-        bell = self.mean + self.std * torch.special.ndtri(((u - self.spread) / (1 - self.spread + 1e-12)).clamp(1e-6, 1 - 1e-6))
-        sigma = torch.where(wide, low + (high - low) * u / max(self.spread, 1e-12), bell).clamp(low, high).exp()
+        bell = self.mean + self.std * torch.special.ndtri(
+            ((u - self.spread) / (1 - self.spread + 1e-12)).clamp(1e-6, 1 - 1e-6)
+        )
+        sigma = (
+            torch.where(wide, low + (high - low) * u / max(self.spread, 1e-12), bell)
+            .clamp(low, high)
+            .exp()
+        )
         z = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
         return sigma.to(x0.dtype), z, told >= self.drop, (mirrored < 0.5) & self.flips
 
-    def __call__(self, denoiser: Callable, x0: Tensor, label: Tensor, sigma: Tensor, z: Tensor, told: Tensor, mirrored: Tensor) -> Tensor:
+    def __call__(
+        self,
+        denoiser: Callable,
+        x0: Tensor,
+        label: Tensor,
+        sigma: Tensor,
+        z: Tensor,
+        told: Tensor,
+        mirrored: Tensor,
+    ) -> Tensor:
         """The loss of each example, shape (batch,)."""
         x0 = torch.where(like(mirrored, x0).bool(), x0.flip(-1), x0)
         label = torch.where(told, label, NO_LABEL)
@@ -140,20 +208,32 @@ class DenoiserLoss:
         return error * (sigma**2 + self.data_std**2) / (sigma * self.data_std) ** 2
 
 
-def score_from(denoiser: Callable[..., Tensor], sde: GaussianSDE, *, label: Tensor | int | None = None,
-               guidance: float = 1.0) -> Score:
-    """s(x, t) = [D − x/scale]·scale/std²  with  D = D_∅ + w (D_y − D_∅),  both at x/scale and σ = std/scale.
+def score_from(
+    denoiser: Callable[..., Tensor],
+    sde: GaussianSDE,
+    *,
+    label: Tensor | int | None = None,
+    guidance: float = 1.0,
+) -> Score:
+    """s(x, t) = [D − x/scale]·scale/std²  with  D = D_∅ + w (D_y − D_∅),
+    both at x/scale and σ = std/scale.
 
-    denoiser: D(x, sigma, label), such as a `Denoiser`.  label: y, one for all images or one for each; None: no label.
-    guidance: w. 1 is the score of the class, 0 that of all garments; above 1 the images are more typical of the class
-    and no longer distributed like it. Where w is not 0 or 1 a score costs two evaluations of the network.
+    denoiser: D(x, sigma, label), such as a `Denoiser`.
+    label: y, one for all images or one for each; None: no label.
+    guidance: w. 1 is the score of the class, 0 that of all garments; above 1 the images are more
+    typical of the class and no longer distributed like it. Where w is not 0 or 1 a score costs two
+    evaluations of the network.
     Raises ValueError for a guidance that is negative or not finite, or that has no label.
     Karras et al. 2022, eq. 3; Ho & Salimans 2022 (arXiv:2207.12598), eq. 6, whose w is ours − 1.
     """
     if not (math.isfinite(guidance) and guidance >= 0):
-        raise ValueError(f"guidance = {guidance!r}: give a finite number of at least 0; 1 is no guidance")
+        raise ValueError(
+            f"guidance = {guidance!r}: give a finite number of at least 0; 1 is no guidance"
+        )
     if label is None and guidance != 1:
-        raise ValueError(f"guidance = {guidance:g} has nothing to guide to: give a label, or guidance = 1")
+        raise ValueError(
+            f"guidance = {guidance:g} has nothing to guide to: give a label, or guidance = 1"
+        )
 
     def score(x: Tensor, t: Tensor) -> Tensor:
         scale, std = sde.marginal(like(t, floats(x, axes=1)).reshape(-1))
@@ -169,5 +249,6 @@ def score_from(denoiser: Callable[..., Tensor], sde: GaussianSDE, *, label: Tens
 
 
 def first_time(sde: GaussianSDE, sigma_min: float = SIGMA_MIN) -> float:
-    """The t at which std/scale = sigma_min: where a solver of `score_from(denoiser, sde)` should stop."""
+    """The t at which std/scale = sigma_min: where a solver of `score_from(denoiser, sde)` should
+    stop."""
     return float(sde.time(torch.tensor(sigma_min, dtype=torch.float64)))

@@ -1,16 +1,19 @@
-"""Flow matching: learn the velocity of the probability flow, along the straight path from data to noise.
+"""Flow matching: learn the velocity of the probability flow, along the straight path from data to
+noise.
 
     x_t = (1 − t) x₀ + t z,   z ~ N(0, I),        data at t = 0, noise at t = 1.
 
-This is one more Gaussian path, scale = 1 − t and std = t, so `StraightPath` is a `GaussianSDE` and everything in this
-package runs on it. For every Gaussian path the velocity of the flow is the mean of the velocities of the pairs (x₀, z)
+This is one more Gaussian path, scale = 1 − t and std = t, so `StraightPath` is a `GaussianSDE` and
+everything in this package runs on it. For every Gaussian path the velocity of the flow is the mean
+of the velocities of the pairs (x₀, z)
 that pass through x, and it is affine in the score:
 
-    v(x, t) = E[scale' x₀ + std' z | x_t = x] = f(x, t) − ½ g(t)² s(x, t),      which is `Reverse(sde, score, eta=0)`;
+    v(x, t) = E[scale' x₀ + std' z | x_t = x] = f(x, t) − ½ g(t)² s(x, t),
+    which is `Reverse(sde, score, eta=0)`;
 
 on the straight path v = E[z − x₀ | x_t = x] = −(x + t s)/(1 − t). A prime is the derivative in t.
-Lipman et al. 2023 (arXiv:2210.02747), Liu, Gong & Liu 2023 (arXiv:2209.03003), Albergo & Vanden-Eijnden 2023
-(arXiv:2209.15571); their time runs the other way.
+Lipman et al. 2023 (arXiv:2210.02747), Liu, Gong & Liu 2023 (arXiv:2209.03003), Albergo &
+Vanden-Eijnden 2023 (arXiv:2209.15571); their time runs the other way.
 """
 
 from __future__ import annotations
@@ -26,8 +29,15 @@ from .networks import ScoreMLP
 from .score_matching import DenoisingLoss
 from .sdes import GaussianSDE, Reverse, Score, _sound, finite, like
 
-__all__ = ["StraightPath", "Velocity", "velocity_from_score", "score_from_velocity", "conditional_velocity",
-           "FlowMatchingLoss", "VelocityMLP"]
+__all__ = [
+    "StraightPath",
+    "Velocity",
+    "velocity_from_score",
+    "score_from_velocity",
+    "conditional_velocity",
+    "FlowMatchingLoss",
+    "VelocityMLP",
+]
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """velocity(x, t) = v(x, t), shaped like x; t is a scalar tensor or has shape (batch,)."""
@@ -35,7 +45,8 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class StraightPath(GaussianSDE):
-    """dx = −x/(1 − t) dt + √(2t/(1 − t)) dw:   x_t | x_0 ~ N((1 − t) x_0, t² I),  the law of (1 − t) x₀ + t z.
+    """dx = −x/(1 − t) dt + √(2t/(1 − t)) dw:   x_t | x_0 ~ N((1 − t) x_0, t² I),
+    the law of (1 − t) x₀ + t z.
 
     From scale = 1 − t and std = t by f = (ln scale)' x and g² = 2 std² (ln(std/scale))'.
     T: below 1, for there std/scale = t/(1 − t) has no bound, and no score is left of the data.
@@ -46,12 +57,15 @@ class StraightPath(GaussianSDE):
 
     def __post_init__(self):
         if not 0 < self.T < 1:
-            raise ValueError(f"T = {self.T!r}: give a time between 0 and 1; at t = 1 the ratio std/scale is infinite")
+            raise ValueError(
+                f"T = {self.T!r}: give a time between 0 and 1; at t = 1 the ratio std/scale is infinite"
+            )
         self._holds()
 
     @classmethod
     def up_to(cls, ratio: float) -> StraightPath:
-        """The path that ends where std/scale = ratio:  T = ratio/(1 + ratio).  Raises ValueError unless ratio > 0."""
+        """The path that ends where std/scale = ratio:  T = ratio/(1 + ratio).
+        Raises ValueError unless ratio > 0."""
         if not (math.isfinite(ratio) and ratio > 0):
             raise ValueError(f"ratio = {ratio!r}: give a finite number above 0")
         return cls(ratio / (1 + ratio))
@@ -85,39 +99,50 @@ def velocity_from_score(score: Score, sde: GaussianSDE) -> Velocity:
 
 
 def score_from_velocity(velocity: Velocity, sde: GaussianSDE) -> Score:
-    """s = 2 (f − v)/g²:  the inverse of `velocity_from_score`, so that a learned velocity runs on every solver.
+    """s = 2 (f − v)/g²:  the inverse of `velocity_from_score`, so that a learned velocity runs on
+    every solver.
 
-    Raises ValueError, when it is called, where g = 0, as at t = 0 of the straight path: there v tells nothing of s.
+    Raises ValueError, when it is called, where g = 0, as at t = 0 of the straight path: there v
+    tells nothing of s.
     """
+
     def score(x: Tensor, t: Tensor) -> Tensor:
         g = sde.diffusion(x, t)
         if not bool((g > 0).all()):
-            raise ValueError(f"t = {float(torch.as_tensor(t).min()):g} has g = 0, where the velocity does not contain the score: "
-                             "stop at a t_min above it")
+            raise ValueError(
+                f"t = {float(torch.as_tensor(t).min()):g} has g = 0, where the velocity does not contain the score: "
+                "stop at a t_min above it"
+            )
         return _sound(2 * (sde.drift(x, t) - velocity(x, t)) / g**2, x, t)
 
     return score
 
 
 def conditional_velocity(sde: GaussianSDE, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
-    """scale' x₀ + std' z = f(x_t, t) + g²/(2 std) z:  the velocity of the pair (x₀, z) at time t > 0, shaped like x0.
+    """scale' x₀ + std' z = f(x_t, t) + g²/(2 std) z:
+    the velocity of the pair (x₀, z) at time t > 0, shaped like x0.
 
     On the straight path it is z − x₀ at every t.
-    Raises ValueError for z that is not shaped like x0, and where std = 0.   Lipman et al. 2023, theorem 3.
+    Raises ValueError for z that is not shaped like x0, and where std = 0.
+    Lipman et al. 2023, theorem 3.
     """
     x, std = sde.perturb(x0, t, z), sde.marginal(like(t, x0))[1]
     if not bool((std > 0).all()):
-        raise ValueError(f"t = {float(torch.as_tensor(t).min()):g} has no noise (std = 0): draw times above 0")
+        raise ValueError(
+            f"t = {float(torch.as_tensor(t).min()):g} has no noise (std = 0): draw times above 0"
+        )
     return finite("the velocity", sde.drift(x, t) + sde.diffusion(x, t) ** 2 / (2 * std) * z)
 
 
 @dataclass(frozen=True)
 class FlowMatchingLoss:
-    """ℓ = ‖v_θ(x_t, t) − (scale' x₀ + std' z)‖²/d  for each example, t ~ U(t_min, T): conditional flow matching.
+    """ℓ = ‖v_θ(x_t, t) − (scale' x₀ + std' z)‖²/d
+    for each example, t ~ U(t_min, T): conditional flow matching.
 
-    On the straight path the target is z − x₀. Its mean given x_t is v(x_t, t), so the minimiser is the velocity of the
-    flow, and the loss is E‖v_θ − v‖²/d plus a constant that does not contain θ. It is `DenoisingLoss` of the score that
-    v_θ stands for, with the weight (g²/(2 std))²: on the straight path 1/(1 − t)².
+    On the straight path the target is z − x₀. Its mean given x_t is v(x_t, t), so the minimiser is
+    the velocity of the flow, and the loss is E‖v_θ − v‖²/d plus a constant that does not contain θ.
+    It is `DenoisingLoss` of the score that v_θ stands for, with the weight (g²/(2 std))²: on the
+    straight path 1/(1 − t)².
     sde: the path.  t_min: the smallest time drawn.     Raises ValueError unless 0 < t_min < T.
     Lipman et al. 2023, theorem 2; Liu et al. 2023.
     """
@@ -126,10 +151,11 @@ class FlowMatchingLoss:
     t_min: float = 1e-5
 
     def __post_init__(self):
-        DenoisingLoss(self.sde, self.t_min)                  # which has the same times, and checks them
+        DenoisingLoss(self.sde, self.t_min)  # which has the same times, and checks them
 
     def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(t, z): times of shape (batch,), stratified over the batch, and z ~ N(0, I) shaped like x0."""
+        """(t, z): times of shape (batch,), stratified over the batch, and z ~ N(0, I) shaped like
+        x0."""
         return DenoisingLoss(self.sde, self.t_min).draw(x0, generator=generator)
 
     def __call__(self, velocity: Velocity, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
@@ -141,8 +167,9 @@ class FlowMatchingLoss:
 class VelocityMLP(nn.Module):
     """v_θ(x, t) for points in ℝᵈ: the layers of a `ScoreMLP`, whose output is the velocity itself.
 
-    v_θ = F_θ(x/√(std² + scale² σ_d²), std/scale);  a target such as z − x₀ has the size of the data at every t, so it needs
-    no factor in front.  x: (batch, dim).  t > 0.  data_std: σ_d.  It begins at v_θ = 0.
+    v_θ = F_θ(x/√(std² + scale² σ_d²), std/scale);
+    a target such as z − x₀ has the size of the data at every t, so it needs no factor in front.
+    x: (batch, dim).  t > 0.  data_std: σ_d.  It begins at v_θ = 0.
     """
 
     def __init__(self, sde: GaussianSDE, dim: int = 2, width: int = 128, *, data_std: float = 1.0):

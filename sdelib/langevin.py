@@ -18,34 +18,60 @@ from .brownian import WhiteNoise
 from .sdes import SDE, Langevin, NoiseLevel, Score, finite, floats, like
 from .solvers import Step, denoise, euler_maruyama, integrate, uniform_times
 
-__all__ = ["langevin", "Metropolis", "annealed_langevin", "consistent_temperature", "shell_overlap", "ladder_ratio", "ladder", "largest_distance",
-           "FASHION_MNIST_DISTANCE"]
+__all__ = [
+    "langevin",
+    "Metropolis",
+    "annealed_langevin",
+    "consistent_temperature",
+    "shell_overlap",
+    "ladder_ratio",
+    "ladder",
+    "largest_distance",
+    "FASHION_MNIST_DISTANCE",
+]
 
 FASHION_MNIST_DISTANCE = 22.46
-"""The largest distance between two training images of Fashion-MNIST in [0, 1], by `largest_distance`."""
+"""The largest distance between two training images of Fashion-MNIST in [0, 1], by
+`largest_distance`."""
 
 
-def langevin(score: Callable[[Tensor], Tensor], x: Tensor, eps: float, steps: int, step: Step = euler_maruyama, *,
-             temperature: float = 1.0, generator: torch.Generator) -> Iterator[Tensor]:
+def langevin(
+    score: Callable[[Tensor], Tensor],
+    x: Tensor,
+    eps: float,
+    steps: int,
+    step: Step = euler_maruyama,
+    *,
+    temperature: float = 1.0,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
     """Yield x after 1, 2, …, `steps` steps of Langevin dynamics with step size eps.
 
     score: x → ∇ log p(x), shaped like x, (batch, …).  eps: ε > 0, in squared units of x.
-    step: `euler_maruyama` is the unadjusted Langevin algorithm (ULA), a `Metropolis` the adjusted one (MALA).
+    step: `euler_maruyama` is the unadjusted Langevin algorithm (ULA), a `Metropolis` the adjusted
+    one (MALA).
     For p = N(0, 1) the stationary variance of ULA is exactly 1/(1 − ε/2), for ε < 2.
     temperature: T multiplies the variance of the noise, √(2Tε) z.
     Raises ValueError for eps that is not a finite number above 0.   Roberts & Tweedie 1996.
     """
     if not (math.isfinite(eps) and eps > 0):
         raise ValueError(f"eps = {eps!r}: give a finite number above 0")
-    return integrate(Langevin(score, temperature), x, uniform_times(0.0, eps * steps, steps), step,
-                     noise=WhiteNoise(x, generator=generator))
+    return integrate(
+        Langevin(score, temperature),
+        x,
+        uniform_times(0.0, eps * steps, steps),
+        step,
+        noise=WhiteNoise(x, generator=generator),
+    )
 
 
 class Metropolis:
-    """The step x' = x + f dt + g dw, accepted with probability min(1, p(x') q(x | x')/(p(x) q(x' | x))), else x stays.
+    """The step x' = x + f dt + g dw, accepted with probability min(1, p(x') q(x | x')/(p(x) q(x' |
+    x))), else x stays.
 
-    q(· | x) = N(x + f(x, t) dt, g(x, t)² |dt| I) is the law of the proposal, `euler_maruyama`, with the same
-    t for the way back. With `Langevin(score)` this is MALA: its stationary law is p itself at every step size.
+    q(· | x) = N(x + f(x, t) dt, g(x, t)² |dt| I) is the law of the proposal, `euler_maruyama`, with
+    the same t for the way back. With `Langevin(score)` this is MALA: its stationary law is p itself
+    at every step size.
     log_prob: x → log p(x) up to a constant, shape (batch,).  generator: draws the acceptances.
     accepted, proposed: how many proposals were taken, of how many, since the step was made.
     Two evaluations of f a step.   Besag 1994; Roberts & Tweedie 1996, section 1.4.
@@ -61,92 +87,145 @@ class Metropolis:
         return self.accepted / max(1, self.proposed)
 
     def __call__(self, sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-        forth, g = x + sde.drift(x, t) * dt, sde.diffusion(x, t)                        # mean of the proposal, and its noise
+        forth, g = (
+            x + sde.drift(x, t) * dt,
+            sde.diffusion(x, t),
+        )  # mean of the proposal, and its noise
         proposal = forth + g * dw
-        back, h = proposal + sde.drift(proposal, t) * dt, sde.diffusion(proposal, t)    # the same for the way back
+        back, h = (
+            proposal + sde.drift(proposal, t) * dt,
+            sde.diffusion(proposal, t),
+        )  # the same for the way back
 
         def log_q(to: Tensor, mean: Tensor, g: Tensor) -> Tensor:
             log = -(to - mean).square() / (2 * g**2 * dt.abs()) - g.abs().log()
             return log.flatten(1).sum(1)
 
         floats(x, axes=2)
-        log_ratio = self.log_prob(proposal) - self.log_prob(x) + log_q(x, back, h) - log_q(proposal, forth, g)
-        u = torch.rand(len(x), generator=self.generator, device=self.generator.device, dtype=x.dtype).to(x.device)
+        log_ratio = (
+            self.log_prob(proposal)
+            - self.log_prob(x)
+            + log_q(x, back, h)
+            - log_q(proposal, forth, g)
+        )
+        u = torch.rand(
+            len(x), generator=self.generator, device=self.generator.device, dtype=x.dtype
+        ).to(x.device)
         accept = u.log() < log_ratio
         self.accepted += int(accept.sum())
         self.proposed += len(x)
         return torch.where(accept.reshape(-1, *[1] * (x.ndim - 1)), proposal, x)
 
 
-def annealed_langevin(score: Score, x: Tensor, sigmas: Sequence[float] | Tensor, steps: int, *, rate: float = 0.1,
-                      consistent: bool = False, denoised: bool = True, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield every state of Langevin dynamics at p_{σ_L}, then p_{σ_{L−1}}, …, then p_{σ_1}: L·steps of them, and one more.
+def annealed_langevin(
+    score: Score,
+    x: Tensor,
+    sigmas: Sequence[float] | Tensor,
+    steps: int,
+    *,
+    rate: float = 0.1,
+    consistent: bool = False,
+    denoised: bool = True,
+    generator: torch.Generator,
+) -> Iterator[Tensor]:
+    """Yield every state of Langevin dynamics at p_{σ_L}, then p_{σ_{L−1}}, …, then p_{σ_1}: L·steps
+    of them, and one more.
 
-    At level i the step size is ε_i = rate·σ_i²: measured in units of σ_i, every level makes the same
-    steps. The state after them is where level i − 1 starts. The one more is the noiseless last step,
-    E[x_0 | x] = x + σ_1² score(x, σ_1); denoised=False leaves it out.
+    At level i the step size is ε_i = rate·σ_i²: measured in units of σ_i, every level makes the
+    same steps. The state after them is where level i − 1 starts. The one more is the noiseless last
+    step, E[x_0 | x] = x + σ_1² score(x, σ_1); denoised=False leaves it out.
     score: score(x, σ) = ∇ log p_σ(x), shaped like x; σ is a scalar tensor.  sigmas: σ_1 < … < σ_L.
-    x: the start, often N(0, σ_L² I).  rate: dimensionless, below 2, where N(0, σ_i² I) stops being stable.
+    x: the start, often N(0, σ_L² I).  rate: dimensionless, below 2, where N(0, σ_i² I) stops being
+    stable.
     steps: at each level, so the cost is L·steps + 1 evaluations.
-    consistent: take each level's noise so much smaller (`consistent_temperature`) that a chain leaves
-    level i with noise of standard deviation σ_i, where a network that knows σ expects it (exactly so for
-    data at one point).
+    consistent: take each level's noise so much smaller (`consistent_temperature`) that a chain
+    leaves level i with noise of standard deviation σ_i, where a network that knows σ expects it
+    (exactly so for data at one point).
     Raises ValueError for sigmas that do not ascend from above 0, and a rate that is not in (0, 2).
     Song & Ermon 2019 (arXiv:1907.05600), algorithm 1, where α_i = 2ε_i and L is the smallest level;
-    the last step, and the consistent noise in its idea, from Jolicoeur-Martineau et al. 2021 (arXiv:2009.05475).
+    the last step, and the consistent noise in its idea, from Jolicoeur-Martineau et al. 2021
+    (arXiv:2009.05475).
     """
     sigmas = torch.as_tensor(sigmas, dtype=torch.float64)
-    if sigmas.ndim != 1 or len(sigmas) == 0 or not bool((sigmas > 0).all() & (sigmas.diff() > 0).all() & sigmas.isfinite().all()):
-        raise ValueError(f"sigmas = {sigmas.tolist()}: give numbers above 0 that ascend, σ_1 < … < σ_L")
+    if (
+        sigmas.ndim != 1
+        or len(sigmas) == 0
+        or not bool((sigmas > 0).all() & (sigmas.diff() > 0).all() & sigmas.isfinite().all())
+    ):
+        raise ValueError(
+            f"sigmas = {sigmas.tolist()}: give numbers above 0 that ascend, σ_1 < … < σ_L"
+        )
     if not 0 < rate < 2:
         raise ValueError(f"rate = {rate!r}: give a number between 0 and 2; ε_i = rate·σ_i²")
     if not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps = {steps!r}: give a whole number above 0")
     floats(x)
-    ratios = [*(sigmas[1:] / sigmas[:-1]).tolist(), 1.0]                # σ_{i+1}/σ_i; the top starts at its own level
-    temperatures = [consistent_temperature(rate, steps, ratio) if consistent else 1.0 for ratio in ratios]
+    ratios = [
+        *(sigmas[1:] / sigmas[:-1]).tolist(),
+        1.0,
+    ]  # σ_{i+1}/σ_i; the top starts at its own level
+    temperatures = [
+        consistent_temperature(rate, steps, ratio) if consistent else 1.0 for ratio in ratios
+    ]
     return _annealed(score, x, sigmas, steps, rate, temperatures, denoised, generator)
 
 
 def _annealed(score, x, sigmas, steps, rate, temperatures, denoised, generator):
     for sigma, temperature in zip(sigmas.flip(0), reversed(temperatures)):
         level = like(sigma, x)
-        for x in langevin(lambda x: score(x, level), x, rate * float(sigma) ** 2, steps,
-                          temperature=temperature, generator=generator):
+        for x in langevin(
+            lambda x: score(x, level),
+            x,
+            rate * float(sigma) ** 2,
+            steps,
+            temperature=temperature,
+            generator=generator,
+        ):
             yield x
     if denoised:
         yield denoise(NoiseLevel(float(sigmas[-1])), score, x, level)
 
 
 def consistent_temperature(rate: float, steps: int, ratio: float) -> float:
-    """T = (1 − qγ²)(1 − r/2)/(1 − q),  q = (1 − r)^(2K): the noise with which a level ends at its own σ.
+    """T = (1 − qγ²)(1 − r/2)/(1 − q),  q = (1 − r)^(2K): the noise with which a level ends at its
+    own σ.
 
-    For data at one point, K steps of rate r take the variance v (in σ²) to q v + T (1 − q)/(1 − r/2);
-    with v = γ² on arrival from the level above and this T it is 1.  ratio: γ.  steps: K.
-    Raises ValueError where q γ² > 1: so few and small steps cannot shed the noise of the level above.
+    For data at one point, K steps of rate r take the variance v (in σ²) to q v + T (1 − q)/(1 −
+    r/2); with v = γ² on arrival from the level above and this T it is 1.  ratio: γ.  steps: K.
+    Raises ValueError where q γ² > 1: so few and small steps cannot shed the noise of the level
+    above.
     """
     if not (0 < rate < 2 and steps >= 1 and 1 <= ratio < 1e100):
-        raise ValueError(f"rate = {rate!r}, steps = {steps!r}, ratio = {ratio!r}: give a rate between 0 and 2, at least one step, "
-                         "and a ratio of at least 1")
+        raise ValueError(
+            f"rate = {rate!r}, steps = {steps!r}, ratio = {ratio!r}: give a rate between 0 and 2, at least one step, "
+            "and a ratio of at least 1"
+        )
     q = (1 - rate) ** (2 * steps)
     if q * ratio**2 > 1:
-        raise ValueError(f"rate = {rate}, steps = {steps}: too little to come down from a level {ratio:.3g} times as noisy; "
-                         "raise one of them, or put levels between")
+        raise ValueError(
+            f"rate = {rate}, steps = {steps}: too little to come down from a level {ratio:.3g} times as noisy; "
+            "raise one of them, or put levels between"
+        )
     if q == 1:
-        raise ValueError(f"rate = {rate!r}, steps = {steps!r}: so small a step changes nothing; raise one of them")
+        raise ValueError(
+            f"rate = {rate!r}, steps = {steps!r}: so small a step changes nothing; raise one of them"
+        )
     return (1 - q * ratio**2) * (1 - rate / 2) / (1 - q)
 
 
 def shell_overlap(ratio: float, dim: int) -> float:
     """C = Φ(√(2d)(γ − 1) + 3γ) − Φ(√(2d)(γ − 1) − 3γ), the overlap of the shells of σ and γσ.
 
-    In d dimensions ‖σz‖ is close to N(√d σ, σ²/2): a shell. The shell of γσ reaches three of its own
-    standard deviations to either side, and C is the share of σ's noise in there.  ratio: γ ≥ 1.  dim: d.
+    In d dimensions ‖σz‖ is close to N(√d σ, σ²/2): a shell. The shell of γσ reaches three of its
+    own standard deviations to either side, and C is the share of σ's noise in there.
+    ratio: γ ≥ 1.  dim: d.
     Raises ValueError for a ratio below 1 and fewer than one dimension.
     Song & Ermon 2020 (arXiv:2006.09011), technique 2, where C ≈ ½ is recommended.
     """
     if not 1 <= ratio < math.inf or not 1 <= dim < math.inf:
-        raise ValueError(f"ratio = {ratio!r}, dim = {dim!r}: give a finite ratio of at least 1 and at least one dimension")
+        raise ValueError(
+            f"ratio = {ratio!r}, dim = {dim!r}: give a finite ratio of at least 1 and at least one dimension"
+        )
     shift = math.sqrt(2 * dim) * (ratio - 1)
     phi = lambda a: (1 + math.erf(a / math.sqrt(2))) / 2
     return phi(shift + 3 * ratio) - phi(shift - 3 * ratio)
@@ -155,13 +234,15 @@ def shell_overlap(ratio: float, dim: int) -> float:
 def ladder_ratio(dim: int, overlap: float = 0.5) -> float:
     """The ratio γ = σ_{i+1}/σ_i whose `shell_overlap` is `overlap`, by bisection.
 
-    Raises ValueError unless 0 < overlap < 0.99, and below 5 dimensions: there noise is no shell, its
-    norm reaches down to 0 at every level, and no ratio has a small overlap.
+    Raises ValueError unless 0 < overlap < 0.99, and below 5 dimensions: there noise is no shell,
+    its norm reaches down to 0 at every level, and no ratio has a small overlap.
     """
     if not 0 < overlap < 0.99:
         raise ValueError(f"overlap = {overlap!r}: give a number between 0 and 0.99")
     if not 5 <= dim < math.inf:
-        raise ValueError(f"dim = {dim!r}: the noise fills a ball and no shell, so shells do not choose a ladder; choose the ratio yourself")
+        raise ValueError(
+            f"dim = {dim!r}: the noise fills a ball and no shell, so shells do not choose a ladder; choose the ratio yourself"
+        )
     low, high = 1.0, 2.0
     while shell_overlap(high, dim) > overlap:
         low, high = high, 2 * high
@@ -172,24 +253,30 @@ def ladder_ratio(dim: int, overlap: float = 0.5) -> float:
 
 
 def ladder(sigma_min: float, sigma_max: float, dim: int, overlap: float = 0.5) -> Tensor:
-    """σ_1 < … < σ_L from sigma_min to sigma_max, geometric, with neighbours that overlap at least so much; float64 (L,).
+    """σ_1 < … < σ_L from sigma_min to sigma_max, geometric, with neighbours that overlap at least
+    so much; float64 (L,).
 
-    L is the smallest number of levels that does it.  Raises ValueError unless 0 < sigma_min < sigma_max.
+    L is the smallest number of levels that does it.
+    Raises ValueError unless 0 < sigma_min < sigma_max.
     Song & Ermon 2020, techniques 1 and 2.
     """
     if not 0 < sigma_min < sigma_max < math.inf:
-        raise ValueError(f"sigma_min = {sigma_min!r}, sigma_max = {sigma_max!r}: give 0 < sigma_min < sigma_max")
+        raise ValueError(
+            f"sigma_min = {sigma_min!r}, sigma_max = {sigma_max!r}: give 0 < sigma_min < sigma_max"
+        )
     gaps = math.ceil(math.log(sigma_max / sigma_min) / math.log(ladder_ratio(dim, overlap)) - 1e-9)
-    sigmas = torch.logspace(math.log10(sigma_min), math.log10(sigma_max), gaps + 1, dtype=torch.float64)
-    sigmas[0], sigmas[-1] = sigma_min, sigma_max                         # to the last bit
+    sigmas = torch.logspace(
+        math.log10(sigma_min), math.log10(sigma_max), gaps + 1, dtype=torch.float64
+    )
+    sigmas[0], sigmas[-1] = sigma_min, sigma_max  # to the last bit
     return sigmas
 
 
 def largest_distance(points: Tensor, *, batch: int = 512) -> float:
     """max ‖x_i − x_j‖ over all pairs of points (n, …), exactly, without looking at all pairs.
 
-    With r_i the distance of x_i from the mean, ‖x_i − x_j‖ ≤ r_i + r_j: pairs whose bound is below the
-    largest distance found so far are skipped.  Raises ValueError for fewer than two points.
+    With r_i the distance of x_i from the mean, ‖x_i − x_j‖ ≤ r_i + r_j: pairs whose bound is below
+    the largest distance found so far are skipped.  Raises ValueError for fewer than two points.
     """
     if len(floats(points, "points", axes=2)) < 2:
         raise ValueError(f"points holds {len(points)}: give at least two")
@@ -199,9 +286,11 @@ def largest_distance(points: Tensor, *, batch: int = 512) -> float:
     order = r.argsort(descending=True)
     x, r, best = x[order], r[order], 0.0
     for i in range(0, len(x), batch):
-        if 2 * float(r[i]) <= best:                      # all later pairs are closer
+        if 2 * float(r[i]) <= best:  # all later pairs are closer
             break
-        reach = int((r + r[i] > best).sum())             # sorted: only the first `reach` can be far enough
+        reach = int((r + r[i] > best).sum())  # sorted: only the first `reach` can be far enough
         for j in range(i, reach, 8 * batch):
-            best = max(best, float(torch.cdist(x[i:i + batch], x[j:min(reach, j + 8 * batch)]).max()))
+            best = max(
+                best, float(torch.cdist(x[i : i + batch], x[j : min(reach, j + 8 * batch)]).max())
+            )
     return best

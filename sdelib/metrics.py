@@ -18,8 +18,20 @@ from . import weights
 from .networks import fits
 from .sdes import finite, floats, whole
 
-__all__ = ["GarmentClassifier", "ClassificationLoss", "features", "accuracy", "Moments", "moments",
-           "stored_moments", "frechet_distance", "frechet_bias", "split_floor", "precision_recall", "sliced_wasserstein"]
+__all__ = [
+    "GarmentClassifier",
+    "ClassificationLoss",
+    "features",
+    "accuracy",
+    "Moments",
+    "moments",
+    "stored_moments",
+    "frechet_distance",
+    "frechet_bias",
+    "split_floor",
+    "precision_recall",
+    "sliced_wasserstein",
+]
 
 
 class GarmentClassifier(nn.Module):
@@ -33,16 +45,31 @@ class GarmentClassifier(nn.Module):
         self.config = {"width": width, "n_features": n_features}
         w = width
         self.body = nn.Sequential(
-            nn.Conv2d(1, w, 3, padding=1), nn.GroupNorm(8, w), nn.SiLU(), nn.MaxPool2d(2),
-            nn.Conv2d(w, 2 * w, 3, padding=1), nn.GroupNorm(8, 2 * w), nn.SiLU(), nn.MaxPool2d(2),
-            nn.Conv2d(2 * w, 4 * w, 3, padding=1), nn.GroupNorm(8, 4 * w), nn.SiLU(), nn.AdaptiveAvgPool2d(3),
-            nn.Flatten(), nn.Dropout(0.3), nn.Linear(9 * 4 * w, n_features), nn.SiLU())
+            nn.Conv2d(1, w, 3, padding=1),
+            nn.GroupNorm(8, w),
+            nn.SiLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(w, 2 * w, 3, padding=1),
+            nn.GroupNorm(8, 2 * w),
+            nn.SiLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(2 * w, 4 * w, 3, padding=1),
+            nn.GroupNorm(8, 4 * w),
+            nn.SiLU(),
+            nn.AdaptiveAvgPool2d(3),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(9 * 4 * w, n_features),
+            nn.SiLU(),
+        )
         self.head = nn.Linear(n_features, 10)
 
     def embed(self, x: Tensor) -> Tensor:
         """Features of shape (batch, n_features)."""
         if x.ndim != 4 or x.shape[1:] != (1, 28, 28):
-            raise ValueError(f"x has shape {tuple(x.shape)}: the classifier takes (batch, 1, 28, 28) images in [0, 1]")
+            raise ValueError(
+                f"x has shape {tuple(x.shape)}: the classifier takes (batch, 1, 28, 28) images in [0, 1]"
+            )
         return self.body(fits(x, self) - 0.286)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +78,8 @@ class GarmentClassifier(nn.Module):
 
 @dataclass(frozen=True)
 class ClassificationLoss:
-    """Cross-entropy with label smoothing 0.05, on images shifted by up to one pixel; an `Objective`."""
+    """Cross-entropy with label smoothing 0.05, on images shifted by up to one pixel; an
+    `Objective`."""
 
     smoothing: float = 0.05
 
@@ -61,8 +89,10 @@ class ClassificationLoss:
 
     def draw(self, images: Tensor, labels: Tensor, *, generator: torch.Generator) -> tuple[Tensor]:
         if images.shape[1:] != (1, 28, 28) or labels.shape != images.shape[:1]:
-            raise ValueError(f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
-                             "give (batch, 1, 28, 28) and (batch,)")
+            raise ValueError(
+                f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
+                "give (batch, 1, 28, 28) and (batch,)"
+            )
         return (torch.randint(-1, 2, (len(images), 2), generator=generator),)
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, shift: Tensor) -> Tensor:
@@ -71,28 +101,37 @@ class ClassificationLoss:
         columns = torch.arange(28, device=images.device) + 1 + shift[:, 1:]
         index = torch.arange(len(images), device=images.device)[:, None, None]
         images = padded[index, 0, rows[:, :, None], columns[:, None, :]][:, None]
-        return F.cross_entropy(network(images), labels, label_smoothing=self.smoothing, reduction="none")
+        return F.cross_entropy(
+            network(images), labels, label_smoothing=self.smoothing, reduction="none"
+        )
 
 
 @torch.no_grad()
 def features(images: Tensor, classifier: GarmentClassifier, *, batch: int = 500) -> Tensor:
     """Float64 features (n, n_features) of images (n, 1, 28, 28), clipped to [0, 1] first."""
-    return torch.cat([classifier.embed(x.clamp(0, 1)) for x in floats(images, "images", axes=1).split(batch)]).double()
+    return torch.cat(
+        [classifier.embed(x.clamp(0, 1)) for x in floats(images, "images", axes=1).split(batch)]
+    ).double()
 
 
 @torch.no_grad()
-def accuracy(images: Tensor, labels: Tensor, classifier: GarmentClassifier, *, batch: int = 500) -> float:
+def accuracy(
+    images: Tensor, labels: Tensor, classifier: GarmentClassifier, *, batch: int = 500
+) -> float:
     """The share of images whose largest logit is their label."""
     if floats(images, "images").ndim == 0 or len(images) == 0 or labels.shape != images.shape[:1]:
-        raise ValueError(f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
-                         "give at least one image, and a label for each")
+        raise ValueError(
+            f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
+            "give at least one image, and a label for each"
+        )
     right = [classifier(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch))]
     return torch.cat(right).double().mean().item()
 
 
 @dataclass(frozen=True)
 class Moments:
-    """mean (f,), covariance (f, f) and number n of a set of feature vectors.  Raises ValueError for what is not finite."""
+    """mean (f,), covariance (f, f) and number n of a set of feature vectors.
+    Raises ValueError for what is not finite."""
 
     mean: Tensor
     covariance: Tensor
@@ -124,7 +163,9 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     symmetric, so nothing complex appears.  Biased upward by about 1/n: compare equal n.
     """
     if a.mean.shape != b.mean.shape:
-        raise ValueError(f"a has {len(a.mean)} features and b has {len(b.mean)}: use one classifier for both")
+        raise ValueError(
+            f"a has {len(a.mean)} features and b has {len(b.mean)}: use one classifier for both"
+        )
     value, vector = torch.linalg.eigh(a.covariance)
     root = (vector * value.clamp(min=0).sqrt()) @ vector.T
     cross = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
@@ -133,17 +174,20 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def frechet_bias(reference: Moments) -> float:
-    """c = tr Σ + ½ Σ_ij λ_i λ_j (1 + δ_ij)/(λ_i + λ_j),  with which E[F] ≈ c/n for n draws of the reference itself.
+    """c = tr Σ + ½ Σ_ij λ_i λ_j (1 + δ_ij)/(λ_i + λ_j),
+    with which E[F] ≈ c/n for n draws of the reference itself.
 
-    λ: the eigenvalues of Σ. The first term is the error of the mean, the second that of the covariance: expand F to
-    second order in it, with Gaussian features. In squared feature units.
+    λ: the eigenvalues of Σ. The first term is the error of the mean, the second that of the
+    covariance: expand F to second order in it, with Gaussian features. In squared feature units.
     """
     v = torch.linalg.eigvalsh(reference.covariance).clamp(min=1e-300)
     pairs = v[:, None] * v / (v[:, None] + v)
     return float(v.sum() + (pairs.sum() + pairs.diagonal().sum()) / 2)
 
 
-def split_floor(x: Tensor, n: int, *, draws: int = 10, generator: torch.Generator) -> tuple[float, float]:
+def split_floor(
+    x: Tensor, n: int, *, draws: int = 10, generator: torch.Generator
+) -> tuple[float, float]:
     """(mean, standard error) of the distance between n random rows of x and all other rows.
 
     The real-against-real floor for n samples.  Raises ValueError unless 2 ≤ n ≤ len(x) − 2.
@@ -160,37 +204,64 @@ def split_floor(x: Tensor, n: int, *, draws: int = 10, generator: torch.Generato
     return d.mean().item(), (d.std() / math.sqrt(draws)).item()
 
 
-def precision_recall(real: Tensor, drawn: Tensor, k: int = 3, *, batch: int = 1000) -> tuple[float, float]:
-    """(precision, recall): the share of the drawn x inside the support of the real ones, and the other way round.
+def precision_recall(
+    real: Tensor, drawn: Tensor, k: int = 3, *, batch: int = 1000
+) -> tuple[float, float]:
+    """(precision, recall): the share of the drawn x inside the support of the real ones, and the
+    other way round.
 
-    The support of a set is the union of the balls about its points that reach to their k-th nearest neighbour in
-    the set. Precision falls when garments are odd, recall when kinds of garments are missing. Both grow with the
-    number of points, so compare equal numbers.  real: (n, f), drawn: (m, f), feature vectors.
-    Raises ValueError for a k that is not a whole number above 0 and below n and m, and when the features differ.
+    The support of a set is the union of the balls about its points that reach to their k-th nearest
+    neighbour in the set. Precision falls when garments are odd, recall when kinds of garments are
+    missing. Both grow with the number of points, so compare equal numbers.
+    real: (n, f), drawn: (m, f), feature vectors.
+    Raises ValueError for a k that is not a whole number above 0 and below n and m, and when the
+    features differ.
     Kynkäänniemi et al. 2019 (arXiv:1904.06991), eq. 1 to 3.
     """
-    if floats(real, "real").ndim != 2 or floats(drawn, "drawn").ndim != 2 or real.dtype != drawn.dtype or real.shape[1] != drawn.shape[1]:
-        raise ValueError(f"real has shape {tuple(real.shape)} and drawn has {tuple(drawn.shape)}: give feature vectors of one classifier")
+    if (
+        floats(real, "real").ndim != 2
+        or floats(drawn, "drawn").ndim != 2
+        or real.dtype != drawn.dtype
+        or real.shape[1] != drawn.shape[1]
+    ):
+        raise ValueError(
+            f"real has shape {tuple(real.shape)} and drawn has {tuple(drawn.shape)}: give feature vectors of one classifier"
+        )
     if not isinstance(k, int) or not 0 < k < min(len(real), len(drawn)):
-        raise ValueError(f"k = {k!r}: give a whole number above 0 and below the {min(len(real), len(drawn))} points")
+        raise ValueError(
+            f"k = {k!r}: give a whole number above 0 and below the {min(len(real), len(drawn))} points"
+        )
 
     def covered(points: Tensor, of: Tensor) -> float:
-        radius = torch.cat([torch.cdist(part, of).kthvalue(k + 1, dim=1).values for part in of.split(batch)])   # the nearest is itself
-        return torch.cat([(torch.cdist(part, of) <= radius).any(1) for part in points.split(batch)]).double().mean().item()
+        radius = torch.cat(
+            [torch.cdist(part, of).kthvalue(k + 1, dim=1).values for part in of.split(batch)]
+        )  # the nearest is itself
+        return (
+            torch.cat([(torch.cdist(part, of) <= radius).any(1) for part in points.split(batch)])
+            .double()
+            .mean()
+            .item()
+        )
 
     return covered(drawn, real), covered(real, drawn)
 
 
-def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 64, *, generator: torch.Generator | None = None) -> float:
-    """√( mean over directions u of W₂(uᵀx, uᵀy)² ),  W₂² of equally many points on a line = mean (sorted − sorted)².
+def sliced_wasserstein(
+    x: Tensor, y: Tensor, directions: int = 64, *, generator: torch.Generator | None = None
+) -> float:
+    """√( mean over directions u of W₂(uᵀx, uᵀy)² ),
+    W₂² of equally many points on a line = mean (sorted − sorted)².
 
-    It needs no network, and is in the units of x.  x, y: (n, …), equally many.  On the line and in the plane the
-    directions are equally spaced; in more dimensions they are random, from the generator. Two samples of one
-    law have a distance of order n^(−1/2), not 0.
-    Raises ValueError when x and y differ in shape, or a generator is missing.   Bonneel et al. 2015.
+    It needs no network, and is in the units of x.  x, y: (n, …), equally many.
+    On the line and in the plane the directions are equally spaced; in more dimensions they are
+    random, from the generator. Two samples of one law have a distance of order n^(−1/2), not 0.
+    Raises ValueError when x and y differ in shape, or a generator is missing.
+    Bonneel et al. 2015.
     """
     if x.shape != y.shape or x.numel() == 0 or floats(x, axes=1).dtype != y.dtype:
-        raise ValueError(f"x has shape {tuple(x.shape)} and y has {tuple(y.shape)}: give equally many points of one shape and type")
+        raise ValueError(
+            f"x has shape {tuple(x.shape)} and y has {tuple(y.shape)}: give equally many points of one shape and type"
+        )
     whole(directions=directions)
     x, y = (a.reshape(len(a), -1) for a in (x, y))
     d = x.shape[1]
@@ -200,6 +271,8 @@ def sliced_wasserstein(x: Tensor, y: Tensor, directions: int = 64, *, generator:
     elif generator is None:
         raise ValueError(f"generator is missing: in {d} dimensions the directions are random")
     else:
-        u = torch.nn.functional.normalize(torch.randn(d, directions, generator=generator, dtype=x.dtype), dim=0)
+        u = torch.nn.functional.normalize(
+            torch.randn(d, directions, generator=generator, dtype=x.dtype), dim=0
+        )
     u = u.to(x)
     return float(((x @ u).sort(0).values - (y @ u).sort(0).values).square().mean().sqrt())

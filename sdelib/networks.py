@@ -28,8 +28,10 @@ __all__ = ["ScoreNetwork", "ScoreMLP", "UNet", "ScoreUNet", "on_gpu", "device_na
 def fits(x: Tensor, network: nn.Module) -> Tensor:
     """x, or a ValueError unless it is finite and has the type of the network's weights."""
     if x.dtype != (wanted := next(network.parameters()).dtype):
-        raise ValueError(f"x has type {x.dtype}, but the weights of this {type(network).__name__} have {wanted}: "
-                         "convert one of them with .to(dtype)")
+        raise ValueError(
+            f"x has type {x.dtype}, but the weights of this {type(network).__name__} have {wanted}: "
+            "convert one of them with .to(dtype)"
+        )
     return finite("x", x)
 
 
@@ -42,11 +44,15 @@ class NoiseEmbedding(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.register_buffer("omega", torch.randn(width // 2))
-        self.mlp = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.mlp = nn.Sequential(
+            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
 
     def forward(self, ratio: Tensor) -> Tensor:
         if not torch.compiler.is_compiling() and not bool(((ratio > 0) & (ratio < math.inf)).all()):
-            raise ValueError(f"ratio = {ratio.tolist()}: the noise level of a network is a finite number above 0")
+            raise ValueError(
+                f"ratio = {ratio.tolist()}: the noise level of a network is a finite number above 0"
+            )
         phase = 2 * math.pi * (ratio.log() / 4)[:, None] * self.omega
         return self.mlp(torch.cat([phase.sin(), phase.cos()], dim=1))
 
@@ -66,7 +72,8 @@ class ScoreNetwork(nn.Module):
         raise NotImplementedError
 
     def on(self, sde: GaussianSDE) -> ScoreNetwork:
-        """The same weights as the score of another SDE: F_θ sees the ratio std/scale and nothing else of t.
+        """The same weights as the score of another SDE: F_θ sees the ratio std/scale and nothing
+        else of t.
 
         It can be trusted only where the other SDE's ratios lie among those seen in training.
         """
@@ -81,7 +88,9 @@ class ScoreNetwork(nn.Module):
         t = like(t, x).reshape(-1).expand(len(x))
         scale, std = self.sde.marginal(t)
         if not bool((std > 0).all()):
-            raise ValueError(f"t = {float(t.min()):g} has no noise (std = 0): the learned score needs t > 0")
+            raise ValueError(
+                f"t = {float(t.min()):g} has no noise (std = 0): the learned score needs t > 0"
+            )
         ratio = std / scale
         scale, std = like(scale, x), like(std, x)
         v = std**2 + (scale * self.data_std) ** 2
@@ -91,13 +100,21 @@ class ScoreNetwork(nn.Module):
 
 
 class ScoreMLP(ScoreNetwork):
-    """A score for points in ℝᵈ: three hidden layers of `width` units, the noise level added to each.
+    """A score for points in ℝᵈ: three hidden layers of `width` units, the noise level added to
+    each.
 
     x: (batch, dim).
     """
 
-    def __init__(self, sde: GaussianSDE, dim: int = 2, width: int = 128, *,
-                 data_mean: float = 0.0, data_std: float = 1.0):
+    def __init__(
+        self,
+        sde: GaussianSDE,
+        dim: int = 2,
+        width: int = 128,
+        *,
+        data_mean: float = 0.0,
+        data_std: float = 1.0,
+    ):
         super().__init__(sde, data_mean, data_std)
         self.config = {"dim": dim, "width": width, "data_mean": data_mean, "data_std": data_std}
         self.embed = NoiseEmbedding(width)
@@ -108,7 +125,9 @@ class ScoreMLP(ScoreNetwork):
 
     def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
         if u.shape[1:] != (self.config["dim"],):
-            raise ValueError(f"x has shape {tuple(u.shape)}: this ScoreMLP takes (batch, {self.config['dim']})")
+            raise ValueError(
+                f"x has shape {tuple(u.shape)}: this ScoreMLP takes (batch, {self.config['dim']})"
+            )
         u, c = fits(u, self), self.embed(ratio)
         for layer in self.layers:
             u = F.silu(layer(u) + c)
@@ -116,7 +135,8 @@ class ScoreMLP(ScoreNetwork):
 
 
 class ResBlock(nn.Module):
-    """h ← skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))·(1 + a) + b)))), with (a, b) from the embedding c."""
+    """h ← skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))·(1 + a) + b)))), with (a, b) from
+    the embedding c."""
 
     def __init__(self, n_in: int, n_out: int, n_embed: int, dropout: float = 0.0):
         super().__init__()
@@ -158,16 +178,20 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """F(u, ratio, label), shaped like u: a U-Net (Ronneberger et al. 2015) that is told the noise, and may be told a label.
+    """F(u, ratio, label), shaped like u: a U-Net (Ronneberger et al. 2015) that is told the noise,
+    and may be told a label.
 
     A stride-2 convolution takes the image to half its size before anything else, so the widths are
     spent at 14×14 (a channels) and 7×7 (b channels, with attention) and not at full resolution.
-    u: (batch, 1, H, W) with H and W multiples of 4.  ratio: (batch,).  label: (batch,) whole numbers, −1 for
-    "not told"; without classes it is not asked for.  At initialisation F = 0, and no label makes a difference.
+    u: (batch, 1, H, W) with H and W multiples of 4.  ratio: (batch,).
+    label: (batch,) whole numbers, −1 for "not told"; without classes it is not asked for.
+    At initialisation F = 0, and no label makes a difference.
     """
 
     def __init__(self, widths: tuple[int, int], classes: int = 0, dropout: float = 0.0):
-        nn.Module.__init__(self)      # and not the next class of ScoreUNet, which has a body and a process
+        nn.Module.__init__(
+            self
+        )  # and not the next class of ScoreUNet, which has a body and a process
         a, b = widths
         e, p = 2 * a, dropout
         self.embed = NoiseEmbedding(e)
@@ -188,7 +212,9 @@ class UNet(nn.Module):
     def correction(self, u: Tensor, ratio: Tensor, label: Tensor | None = None) -> Tensor:
         """F(u, ratio, label)."""
         if u.ndim != 4 or u.shape[1] != 1 or u.shape[2] % 4 or u.shape[3] % 4 or 0 in u.shape[2:]:
-            raise ValueError(f"x has shape {tuple(u.shape)}: {type(self).__name__} takes (batch, 1, H, W), H and W multiples of 4")
+            raise ValueError(
+                f"x has shape {tuple(u.shape)}: {type(self).__name__} takes (batch, 1, H, W), H and W multiples of 4"
+            )
         u, e = fits(u, self), self.embed(ratio)
         if self.label is not None:
             e = e + self.label(label + 1)
@@ -209,15 +235,22 @@ class ScoreUNet(UNet, ScoreNetwork):
     are the mean and standard deviation of its training pixels.
     """
 
-    def __init__(self, sde: GaussianSDE, widths: tuple[int, int] = (64, 112), *,
-                 data_mean: float = 0.286, data_std: float = 0.353):
+    def __init__(
+        self,
+        sde: GaussianSDE,
+        widths: tuple[int, int] = (64, 112),
+        *,
+        data_mean: float = 0.286,
+        data_std: float = 0.353,
+    ):
         UNet.__init__(self, widths)
         self.sde, self.data_mean, self.data_std = sde, data_mean, data_std
         self.config = {"widths": list(widths), "data_mean": data_mean, "data_std": data_std}
 
 
 class _OnGPU:
-    """Put before a network's class: x goes to the weights, which lie elsewhere, and the answer comes back to where x was."""
+    """Put before a network's class: x goes to the weights, which lie elsewhere, and the answer
+    comes back to where x was."""
 
     def forward(self, x: Tensor, *rest, **more) -> Tensor:
         return super().forward(x.to(next(self.parameters()).device), *rest, **more).to(x.device)
@@ -226,8 +259,9 @@ class _OnGPU:
 def on_gpu(network: nn.Module) -> nn.Module:
     """The network itself, moved to the GPU where there is one; without one, it stays as it is.
 
-    On the GPU it still takes x from the CPU and answers there, so what is written for the CPU runs unchanged, with the CPU's
-    random numbers. Products are then in float32 for all of PyTorch: TF32, its default for convolutions, keeps 10 bits of 23.
+    On the GPU it still takes x from the CPU and answers there, so what is written for the CPU runs
+    unchanged, with the CPU's random numbers. Products are then in float32 for all of PyTorch: TF32,
+    its default for convolutions, keeps 10 bits of 23.
     """
     if torch.cuda.is_available() and not isinstance(network, _OnGPU):
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
@@ -237,7 +271,8 @@ def on_gpu(network: nn.Module) -> nn.Module:
 
 
 def device_name(device: torch.device | None = None) -> str:
-    """What computes, in words: the name of the GPU, or the CPU and its threads.  None: the device of `on_gpu`."""
+    """What computes, in words: the name of the GPU, or the CPU and its threads.
+    None: the device of `on_gpu`."""
     if torch.cuda.is_available() if device is None else device.type == "cuda":
         return torch.cuda.get_device_name()
     threads = torch.get_num_threads()

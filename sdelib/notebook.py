@@ -1,4 +1,5 @@
-"""Small helpers for the chapters: show the source of a function, and say a sentence with numbers in it."""
+"""Small helpers for the chapters: show the source of a function, and say a sentence with numbers in
+it."""
 
 from __future__ import annotations
 
@@ -12,16 +13,21 @@ __all__ = ["show_source", "say", "read_table"]
 
 
 def show_source(thing, *, docstring: bool = False):
-    """The source of a function, class or method as a highlighted block; its docstring is left out by default."""
+    """The source of a function, class or method as a highlighted block; its docstring is left out
+    by default."""
     from IPython.display import Code
 
     source = textwrap.dedent(inspect.getsource(thing))
     if not docstring:
         node = ast.parse(source).body[0]
         first = node.body[0]
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and len(node.body) > 1:
+        if (
+            isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and len(node.body) > 1
+        ):
             lines = source.splitlines()
-            del lines[first.lineno - 1:first.end_lineno]
+            del lines[first.lineno - 1 : first.end_lineno]
             source = "\n".join(lines).replace("\n\n\n", "\n\n")
     return Code(source, language="python")
 
@@ -34,7 +40,8 @@ def say(text: str):
 
 
 def read_table(name: str) -> list[dict[str, str]]:
-    """The rows of a measured table, results/<name>, as dicts of strings; its comment lines start with '#'.
+    """The rows of a measured table, results/<name>, as dicts of strings; its comment lines start
+    with '#'.
 
     Looked for in the repository's folder results/ and in the copy that the installed package has.
     Raises ValueError when it is in neither.
@@ -43,4 +50,6 @@ def read_table(name: str) -> list[dict[str, str]]:
         if (folder / name).exists():
             lines = (folder / name).read_text(encoding="utf-8").splitlines()
             return list(csv.DictReader(line for line in lines if not line.startswith("#")))
-    raise ValueError(f"name = {name!r}: no such table in results/; clone the repository or update sdelib")
+    raise ValueError(
+        f"name = {name!r}: no such table in results/; clone the repository or update sdelib"
+    )

@@ -4,7 +4,8 @@
     image = E[x_0 | x_{t_min}],
 
 everything by `integrate`, the one time loop. All n images go through a step together; only the
-network sees them in batches. So the noise of an image depends on (generator, n) and not on the batch.
+network sees them in batches. So the noise of an image depends on (generator, n) and not on the
+batch.
 """
 
 from __future__ import annotations
@@ -21,29 +22,55 @@ from .denoiser import SIGMA_MIN, first_time, score_from
 from .few_steps import DPMSolver, EDMHeun
 from .predictor_corrector import PredictorCorrector, ancestral, exponential, reverse_diffusion, stay
 from .sdes import GaussianSDE, Reverse, Score, whole
-from .solvers import (Counted, Step, denoise, euler_maruyama, geometric_times, heun, heun_ito, integrate, karras_times, milstein,
-                      platen, sra, uniform_times)
+from .solvers import (
+    Counted,
+    Step,
+    denoise,
+    euler_maruyama,
+    geometric_times,
+    heun,
+    heun_ito,
+    integrate,
+    karras_times,
+    milstein,
+    platen,
+    sra,
+    uniform_times,
+)
 
-__all__ = ["sample_images", "sample_score", "sample_denoiser", "in_batches", "in_bfloat16", "Solver", "SOLVERS", "GRIDS"]
+__all__ = [
+    "sample_images",
+    "sample_score",
+    "sample_denoiser",
+    "in_batches",
+    "in_bfloat16",
+    "Solver",
+    "SOLVERS",
+    "GRIDS",
+]
 
 Grid = Callable[[GaussianSDE, float, float, int], Tensor]
 
-GRIDS: dict[str, Grid] = {"uniform": lambda sde, start, stop, steps: uniform_times(start, stop, steps),
-                          "geometric": geometric_times, "karras": karras_times}
+GRIDS: dict[str, Grid] = {
+    "uniform": lambda sde, start, stop, steps: uniform_times(start, stop, steps),
+    "geometric": geometric_times,
+    "karras": karras_times,
+}
 """Name → times(sde, start, stop, steps), for the command line, the widgets and the tables."""
 
 
 @dataclass(frozen=True)
 class Solver:
-    """make(steps, generator) → a step for one solve of that many steps;  η of the Reverse it runs on;  evaluations of
-    the score each step costs."""
+    """make(steps, generator) → a step for one solve of that many steps;
+    η of the Reverse it runs on;  evaluations of the score each step costs."""
 
     make: Callable[[int, torch.Generator], Step]
     eta: float
     evaluations: int
 
     def steps(self, evaluations: int) -> int:
-        """The most steps that, with the denoising at the end, cost at most so many evaluations; at least 1."""
+        """The most steps that, with the denoising at the end, cost at most so many evaluations; at
+        least 1."""
         return max(1, (evaluations - 1) // self.evaluations)
 
 
@@ -52,7 +79,7 @@ def _same(step: Step) -> Callable[[int, torch.Generator], Step]:
 
 
 def _rk45(steps: int, generator: torch.Generator) -> Step:
-    from .probability_flow import rk45      # which needs scipy
+    from .probability_flow import rk45  # which needs scipy
 
     return rk45
 
@@ -67,8 +94,14 @@ SOLVERS: dict[str, Solver] = {
     "exponential": Solver(_same(exponential), 1.0, 1),
     "reverse-diffusion": Solver(_same(reverse_diffusion), 1.0, 1),
     "ancestral": Solver(_same(ancestral), 1.0, 1),
-    "predictor-corrector": Solver(lambda steps, generator: PredictorCorrector(reverse_diffusion, 0.16, generator=generator), 1.0, 2),
-    "annealed-langevin": Solver(lambda steps, generator: PredictorCorrector(stay, 0.16, generator=generator), 1.0, 1),
+    "predictor-corrector": Solver(
+        lambda steps, generator: PredictorCorrector(reverse_diffusion, 0.16, generator=generator),
+        1.0,
+        2,
+    ),
+    "annealed-langevin": Solver(
+        lambda steps, generator: PredictorCorrector(stay, 0.16, generator=generator), 1.0, 1
+    ),
     "dpm++2m-sde": Solver(lambda steps, generator: DPMSolver(), 1.0, 1),
     "probability-flow-euler": Solver(_same(euler_maruyama), 0.0, 1),
     "probability-flow-heun": Solver(_same(heun), 0.0, 2),
@@ -76,16 +109,21 @@ SOLVERS: dict[str, Solver] = {
     "ddim": Solver(lambda steps, generator: DPMSolver(1), 0.0, 1),
     "dpm++2m": Solver(lambda steps, generator: DPMSolver(), 0.0, 1),
     "edm-heun": Solver(_same(EDMHeun()), 0.0, 2),
-    "edm-churn": Solver(lambda steps, generator: EDMHeun(churn=10.0, steps=steps, s_min=0.05, s_max=50.0), 0.0, 2),
+    "edm-churn": Solver(
+        lambda steps, generator: EDMHeun(churn=10.0, steps=steps, s_min=0.05, s_max=50.0), 0.0, 2
+    ),
 }
-"""Name → Solver, for the command line, the widgets and the tables; in the notebooks a step is passed as a function."""
+"""Name → Solver, for the command line, the widgets and the tables; in the notebooks a step is
+passed as a function."""
 
 
 def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:
     """f(x, …), a score or a denoiser, evaluated on at most `batch` of the x at a time.
 
-    What else it is given is split too when it is a tensor with one entry for each x, and passed whole otherwise.
-    Where the device has too little memory it says so, and goes on with batches of half the size: the same result, but for rounding.
+    What else it is given is split too when it is a tensor with one entry for each x, and passed
+    whole otherwise.
+    Where the device has too little memory it says so, and goes on with batches of half the size:
+    the same result, but for rounding.
     Raises ValueError for a batch that is not a whole number above 0.
     """
     whole(batch=batch)
@@ -102,17 +140,23 @@ def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:
                 if batch == 1:
                     raise
                 batch = min(batch, len(x)) // 2
-                warnings.warn(f"the device has too little memory: going on with batches of {batch}", stacklevel=2)
+                warnings.warn(
+                    f"the device has too little memory: going on with batches of {batch}",
+                    stacklevel=2,
+                )
         return torch.cat(done)
 
     return split
 
 
 def in_bfloat16(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """f(x, …) with its convolutions and matrix products in bfloat16 (torch.autocast), and the result in the type of x.
+    """f(x, …) with its convolutions and matrix products in bfloat16 (torch.autocast), and the
+    result in the type of x.
 
-    Faster on a GPU that has it. A value is then right to about 2⁻⁸, its 8 bits: less than a solver with few steps gets wrong.
+    Faster on a GPU that has it. A value is then right to about 2⁻⁸, its 8 bits: less than a solver
+    with few steps gets wrong.
     """
+
     def cast(x: Tensor, *rest, **more) -> Tensor:
         with torch.autocast(x.device.type, torch.bfloat16):
             return f(x, *rest, **more).to(x.dtype)
@@ -121,17 +165,32 @@ def in_bfloat16(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 @torch.no_grad()
-def sample_images(score: Score, sde: GaussianSDE, n: int, *, steps: int, step: Step = euler_maruyama,
-                  eta: float = 1.0, t_min: float = 1e-3, grid: Grid = GRIDS["uniform"], generator: torch.Generator,
-                  batch: int | None = 64, shape: tuple[int, ...] = (1, 28, 28), denoised: bool = True,
-                  device: torch.device | str = "cpu", progress: bool = True) -> tuple[Tensor, int]:
-    """(images, nfe): n images of `shape`, in [0, 1], on the CPU, and the score evaluations each one cost.
+def sample_images(
+    score: Score,
+    sde: GaussianSDE,
+    n: int,
+    *,
+    steps: int,
+    step: Step = euler_maruyama,
+    eta: float = 1.0,
+    t_min: float = 1e-3,
+    grid: Grid = GRIDS["uniform"],
+    generator: torch.Generator,
+    batch: int | None = 64,
+    shape: tuple[int, ...] = (1, 28, 28),
+    denoised: bool = True,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+) -> tuple[Tensor, int]:
+    """(images, nfe): n images of `shape`, in [0, 1], on the CPU, and the score evaluations each one
+    cost.
 
-    score: ∇ log p_t on `device`, of the process `sde`.  steps: from T to t_min, at the times that `grid` gives.
+    score: ∇ log p_t on `device`, of the process `sde`.
+    steps: from T to t_min, at the times that `grid` gives.
     step, eta: the solver; eta = 1 is the reverse SDE, eta = 0 the probability flow, whose only
     randomness is its start.  denoised: end with E[x_0 | x_{t_min}], one more evaluation.
-    batch: images the score sees at once, to bound memory; None: all (a score that has a label for each image
-    splits them itself, see `in_batches`).  generator: draws the start, then the
+    batch: images the score sees at once, to bound memory; None: all (a score that has a label for
+    each image splits them itself, see `in_batches`).  generator: draws the start, then the
     noise of every step; with a CPU generator, images of different batches or devices differ by
     rounding only.
     Raises ValueError unless n, steps and batch are whole numbers above 0 and 0 < t_min < T.
@@ -145,8 +204,13 @@ def sample_images(score: Score, sde: GaussianSDE, n: int, *, steps: int, step: S
 
     counted = Counted(score if batch is None else in_batches(score, batch))
     x = sde.sample_prior((n, *shape), generator=generator, device=device)
-    states = integrate(Reverse(sde, counted, eta), x, grid(sde, sde.T, t_min, steps), step,
-                       noise=WhiteNoise(x, generator=generator))
+    states = integrate(
+        Reverse(sde, counted, eta),
+        x,
+        grid(sde, sde.T, t_min, steps),
+        step,
+        noise=WhiteNoise(x, generator=generator),
+    )
     for x in tqdm(states, total=steps, desc="sampling", disable=not progress):
         pass
     if denoised:
@@ -154,29 +218,66 @@ def sample_images(score: Score, sde: GaussianSDE, n: int, *, steps: int, step: S
     return x.clamp(0, 1).cpu(), counted.calls * getattr(score, "evaluations", 1)
 
 
-def sample_score(score: Score, sde: GaussianSDE, n: int, *, solver: str = "dpm++2m", evaluations: int = 18, grid: str = "karras",
-                 generator: torch.Generator, device: torch.device | str = "cpu", progress: bool = False) -> tuple[Tensor, int]:
-    """(images, nfe): n images from a score made of a denoiser (also a guided or a posterior one), by a solver and a grid given by name.
+def sample_score(
+    score: Score,
+    sde: GaussianSDE,
+    n: int,
+    *,
+    solver: str = "dpm++2m",
+    evaluations: int = 18,
+    grid: str = "karras",
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+    progress: bool = False,
+) -> tuple[Tensor, int]:
+    """(images, nfe): n images from a score made of a denoiser (also a guided or a posterior one),
+    by a solver and a grid given by name.
 
-    evaluations: the most that the solver may take, the noiseless last one included. It stops where std/scale is the
-    smallest noise that denoisers are trained on.
-    Raises ValueError for a solver or a grid that SOLVERS and GRIDS do not have, evaluations below 2, and as `sample_images`.
+    evaluations: the most that the solver may take, the noiseless last one included. It stops where
+    std/scale is the smallest noise that denoisers are trained on.
+    Raises ValueError for a solver or a grid that SOLVERS and GRIDS do not have, evaluations below
+    2, and as `sample_images`.
     """
     for name, value, known in (("solver", solver, SOLVERS), ("grid", grid, GRIDS)):
         if value not in known:
             raise ValueError(f"{name} = {value!r} is unknown; there are {', '.join(known)}")
     if not isinstance(evaluations, int) or evaluations < 2:
-        raise ValueError(f"evaluations = {evaluations!r}: give a whole number of at least 2, one step and the denoising at the end")
+        raise ValueError(
+            f"evaluations = {evaluations!r}: give a whole number of at least 2, one step and the denoising at the end"
+        )
     chosen = SOLVERS[solver]
     steps = chosen.steps(evaluations)
-    return sample_images(score, sde, n, steps=steps, step=chosen.make(steps, generator), eta=chosen.eta, grid=GRIDS[grid], generator=generator,
-                         t_min=first_time(sde, 1.0001 * SIGMA_MIN), batch=None, device=device, progress=progress)
+    return sample_images(
+        score,
+        sde,
+        n,
+        steps=steps,
+        step=chosen.make(steps, generator),
+        eta=chosen.eta,
+        grid=GRIDS[grid],
+        generator=generator,
+        t_min=first_time(sde, 1.0001 * SIGMA_MIN),
+        batch=None,
+        device=device,
+        progress=progress,
+    )
 
 
-def sample_denoiser(denoiser: Callable[..., Tensor], sde: GaussianSDE, n: int, *, label: Tensor | int | None = None,
-                    guidance: float = 1.0, batch: int = 50, **how) -> tuple[Tensor, int]:
-    """(images, nfe): `sample_score` of `score_from(denoiser, sde, label, guidance)`, with the keyword arguments `how`.
+def sample_denoiser(
+    denoiser: Callable[..., Tensor],
+    sde: GaussianSDE,
+    n: int,
+    *,
+    label: Tensor | int | None = None,
+    guidance: float = 1.0,
+    batch: int = 50,
+    **how,
+) -> tuple[Tensor, int]:
+    """(images, nfe): `sample_score` of `score_from(denoiser, sde, label, guidance)`, with the
+    keyword arguments `how`.
 
     batch: images the network sees at once.  Raises ValueError as `sample_score` and `score_from`.
     """
-    return sample_score(score_from(in_batches(denoiser, batch), sde, label=label, guidance=guidance), sde, n, **how)
+    return sample_score(
+        score_from(in_batches(denoiser, batch), sde, label=label, guidance=guidance), sde, n, **how
+    )

@@ -1,20 +1,23 @@
 """Losses whose minimiser is the score.
 
-The Fisher divergence ½ E_p‖s_θ − ∇ log p‖² needs the score that one wants to learn. Three losses have
-the same minimiser and do not need it. Each function returns the term of every example, shape (batch,),
-so that a mean has a standard error; all carry the factor ½, so that their means differ by constants:
+The Fisher divergence ½ E_p‖s_θ − ∇ log p‖² needs the score that one wants to learn. Three losses
+have the same minimiser and do not need it. Each function returns the term of every example, shape
+(batch,), so that a mean has a standard error; all carry the factor ½, so that their means differ by
+constants:
 
     implicit     ½‖s‖² + tr ∇s                 d backward passes    Hyvärinen 2005
     sliced       ½(uᵀs)² + uᵀ(∇s)u             one                  Song et al. 2019
     denoising    ½‖s(x₀ + σz) + z/σ‖²          none; learns p_σ     Vincent 2011
 
-Here a score is a function of x alone; the rows of a batch must not influence each other. `LadderLoss`
-and `DenoisingLoss` are denoising losses over many noise levels, for `train`:
+Here a score is a function of x alone; the rows of a batch must not influence each other.
+`LadderLoss` and `DenoisingLoss` are denoising losses over many noise levels, for `train`:
 
-    J(θ) = (1/d) E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) − ∇ log p(x_t | x₀)‖² ],   x_t = scale·x₀ + std·z,
+    J(θ) = (1/d) E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) − ∇ log p(x_t | x₀)‖² ],
+    x_t = scale·x₀ + std·z,
 
-where ∇ log p(x_t | x₀) = −z/std for a Gaussian kernel (Song et al. 2021, eq. 7). The target is a noisy
-one; its mean given x_t is ∇ log p_t(x_t), so the minimiser is the score of p_t and not of p_0.
+where ∇ log p(x_t | x₀) = −z/std for a Gaussian kernel (Song et al. 2021, eq. 7). The target is a
+noisy one; its mean given x_t is ∇ log p_t(x_t), so the minimiser is the score of p_t and not of
+p_0.
 """
 
 from __future__ import annotations
@@ -29,15 +32,24 @@ from torch import Tensor
 
 from .sdes import GaussianSDE, NoiseLevel, Score, finite, floats, like
 
-__all__ = ["fisher_divergence", "implicit_loss", "sliced_loss", "denoising_loss", "divergence", "slope_along",
-           "DenoisingLoss", "LadderLoss"]
+__all__ = [
+    "fisher_divergence",
+    "implicit_loss",
+    "sliced_loss",
+    "denoising_loss",
+    "divergence",
+    "slope_along",
+    "DenoisingLoss",
+    "LadderLoss",
+]
 
 Field = Callable[[Tensor], Tensor]
 """field(x), shaped like x, (batch, …): a score of one density."""
 
 
 def fisher_divergence(score: Field, true_score: Field, x: Tensor) -> Tensor:
-    """½‖s(x) − ∇ log p(x)‖² for each x ~ p, shape (batch,); its mean is the Fisher divergence of s from p.
+    """½‖s(x) − ∇ log p(x)‖² for each x ~ p, shape (batch,); its mean is the Fisher divergence of s
+    from p.
 
     It is a p-weighted squared error and no metric: where p has no mass, s may be anything.
     """
@@ -48,23 +60,26 @@ def fisher_divergence(score: Field, true_score: Field, x: Tensor) -> Tensor:
 def implicit_loss(score: Field, x: Tensor) -> Tensor:
     """½‖s(x)‖² + tr ∇s(x) for each x ~ p, shape (batch,).
 
-    Its mean is the Fisher divergence minus ½ E_p‖∇ log p‖², by integration by parts. The trace costs one
-    backward pass for each of the d coordinates.   Hyvärinen 2005 (JMLR 6).
+    Its mean is the Fisher divergence minus ½ E_p‖∇ log p‖², by integration by parts. The trace
+    costs one backward pass for each of the d coordinates.   Hyvärinen 2005 (JMLR 6).
     """
     s, trace = divergence(score, x)
     return s.flatten(1).square().sum(1) / 2 + trace
 
 
 def sliced_loss(score: Field, x: Tensor, u: Tensor, *, variance_reduced: bool = False) -> Tensor:
-    """½(uᵀs)² + uᵀ(∇s)u for each x ~ p, shape (batch,); variance_reduced takes ½‖s‖² in place of ½(uᵀs)².
+    """½(uᵀs)² + uᵀ(∇s)u for each x ~ p, shape (batch,); variance_reduced takes ½‖s‖² in place of
+    ½(uᵀs)².
 
-    u: random directions shaped like x, with E[u uᵀ] = I (standard normal, or random signs). The mean
-    over u is the implicit loss, at the cost of one backward pass.
+    u: random directions shaped like x, with E[u uᵀ] = I (standard normal, or random signs). The
+    mean over u is the implicit loss, at the cost of one backward pass.
     Raises ValueError when u is not shaped like x.
     Song, Garg, Shi & Ermon 2019 (arXiv:1905.07088).
     """
     if u.shape != x.shape:
-        raise ValueError(f"u has shape {tuple(u.shape)}: give one direction for each x, {tuple(x.shape)}")
+        raise ValueError(
+            f"u has shape {tuple(u.shape)}: give one direction for each x, {tuple(x.shape)}"
+        )
     s, slope = slope_along(score, x, u)
     square = s.flatten(1).square().sum(1) if variance_reduced else (u * s).flatten(1).sum(1) ** 2
     return square / 2 + slope
@@ -73,7 +88,8 @@ def sliced_loss(score: Field, x: Tensor, u: Tensor, *, variance_reduced: bool = 
 def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
     """½‖s(x₀ + σz) + z/σ‖² for each x₀ ~ p with its z ~ N(0, I), shape (batch,).
 
-    −z/σ = −(x̃ − x₀)/σ² is the score of x̃ = x₀ + σz given x₀. The mean is the Fisher divergence from
+    −z/σ = −(x̃ − x₀)/σ² is the score of x̃ = x₀ + σz given x₀. The mean is the Fisher divergence
+    from
     p_σ plus a constant: the minimiser is ∇ log p_σ.  z: shaped like x0.  sigma: σ > 0.
     Raises ValueError for a sigma that is not a finite number above 0, and a z of another shape.
     Vincent 2011 (Neural Computation 23).
@@ -82,7 +98,9 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
     if not (math.isfinite(sigma) and sigma > 0):
         raise ValueError(f"sigma = {sigma!r}: give a finite number above 0")
     if z.shape != x0.shape:
-        raise ValueError(f"z has shape {tuple(z.shape)}: give one draw for each x0, {tuple(x0.shape)}")
+        raise ValueError(
+            f"z has shape {tuple(z.shape)}: give one draw for each x0, {tuple(x0.shape)}"
+        )
     return finite("the loss", (score(x0 + sigma * z) + z / sigma).flatten(1).square().sum(1) / 2)
 
 
@@ -91,22 +109,30 @@ def divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
     with _slopes(x) as (y, slope):
         v = field(y)
         flat = v.flatten(1)
-        trace = sum((slope(flat[:, i]).flatten(1)[:, i] for i in range(flat.shape[1])), x.new_zeros(len(x)))
+        trace = sum(
+            (slope(flat[:, i]).flatten(1)[:, i] for i in range(flat.shape[1])), x.new_zeros(len(x))
+        )
     return (v, trace) if torch.is_grad_enabled() else (v.detach(), trace.detach())
 
 
 def slope_along(field: Field, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """(v(x), uᵀ∇v(x) u), the second of shape (batch,), by one backward pass.
 
-    u: directions shaped like x, or k of them for each x, (k, *x.shape); then k passes and shape (k, batch).
+    u: directions shaped like x, or k of them for each x, (k, *x.shape); then k passes and shape (k,
+    batch).
     """
     floats(x, axes=2)
     if u.shape not in (x.shape, (*u.shape[:1], *x.shape)) or len(u) == 0 < len(x):
-        raise ValueError(f"u has shape {tuple(u.shape)}: give directions shaped like x, {tuple(x.shape)}, or k of them for each")
+        raise ValueError(
+            f"u has shape {tuple(u.shape)}: give directions shaped like x, {tuple(x.shape)}, or k of them for each"
+        )
     with _slopes(x) as (y, slope):
         v = field(y)
-        slopes = [(w * slope((w * v).flatten(1).sum(1))).flatten(1).sum(1) for w in (u if u.ndim > x.ndim else u[None])]
-        slopes = torch.stack(slopes).reshape(*u.shape[:u.ndim - x.ndim], len(x))
+        slopes = [
+            (w * slope((w * v).flatten(1).sum(1))).flatten(1).sum(1)
+            for w in (u if u.ndim > x.ndim else u[None])
+        ]
+        slopes = torch.stack(slopes).reshape(*u.shape[: u.ndim - x.ndim], len(x))
     return (v, slopes) if torch.is_grad_enabled() else (v.detach(), slopes.detach())
 
 
@@ -114,7 +140,8 @@ def slope_along(field: Field, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 def _slopes(x: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
     """(x, slope): slope(y) = ∂y/∂x row by row for y of shape (batch,), inside torch.no_grad() too.
 
-    The slope can be differentiated again where gradients are on; it is zero where y does not depend on x.
+    The slope can be differentiated again where gradients are on; it is zero where y does not depend
+    on x.
     """
     floats(x, axes=2)
     again = torch.is_grad_enabled()
@@ -122,7 +149,9 @@ def _slopes(x: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
     def slope(y: Tensor) -> Tensor:
         if not y.requires_grad:
             return torch.zeros_like(x)
-        (g,) = torch.autograd.grad(y.sum(), x, create_graph=again, retain_graph=True, allow_unused=True)
+        (g,) = torch.autograd.grad(
+            y.sum(), x, create_graph=again, retain_graph=True, allow_unused=True
+        )
         return torch.zeros_like(x) if g is None else g
 
     with torch.enable_grad():
@@ -137,8 +166,9 @@ class DenoisingLoss:
     sde: the forward process.  t_min: the smallest time drawn, above 0.
     t_power: times are t = t_min + (T − t_min)·u^t_power with u ~ U(0, 1), stratified over the
     batch. 1 is the paper's t ~ U(t_min, T); 2 spends more of the batch on small noise.
-    likelihood: λ(t) = g(t)² in place of std(t)². With t_power = 1 the loss then bounds, up to a constant
-    and a factor, the negative log-likelihood (Song, Durkan, Murray & Ermon 2021, arXiv:2101.09258, theorem 1).
+    likelihood: λ(t) = g(t)² in place of std(t)². With t_power = 1 the loss then bounds, up to a
+    constant and a factor, the negative log-likelihood (Song, Durkan, Murray & Ermon 2021,
+    arXiv:2101.09258, theorem 1).
     Raises ValueError unless 0 < t_min < T and t_power > 0.
     """
 
@@ -154,7 +184,8 @@ class DenoisingLoss:
             raise ValueError(f"t_power = {self.t_power}: give a finite number above 0")
 
     def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(t, z): times of shape (batch,) and z ~ N(0, I) shaped like x0, drawn on the generator's device."""
+        """(t, z): times of shape (batch,) and z ~ N(0, I) shaped like x0, drawn on the generator's
+        device."""
         n = len(floats(x0, "x0", axes=2))
         u = torch.rand(n, generator=generator, device=generator.device, dtype=x0.dtype)
         u = (u + torch.arange(n, device=generator.device)) / n
@@ -173,10 +204,12 @@ class DenoisingLoss:
 
 @dataclass(frozen=True)
 class LadderLoss:
-    """J(θ) = 1/(L·d) Σ_i λ(σ_i) E‖s_θ(x₀ + σ_i z, σ_i) + z/σ_i‖²,  λ(σ) = σ²:  one network, L noise levels.
+    """J(θ) = 1/(L·d) Σ_i λ(σ_i) E‖s_θ(x₀ + σ_i z, σ_i) + z/σ_i‖²,  λ(σ) = σ²:
+    one network, L noise levels.
 
-    ℓ = ‖σ_i s_θ(x, σ_i) + z‖²/d for each example: `DenoisingLoss` of `NoiseLevel` with its times on the
-    ladder.  sigmas: σ_1 < … < σ_L.  Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6, with 1/d in place of their ½.
+    ℓ = ‖σ_i s_θ(x, σ_i) + z‖²/d for each example: `DenoisingLoss` of `NoiseLevel` with its times on
+    the ladder.  sigmas: σ_1 < … < σ_L.  Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6, with 1/d
+    in place of their ½.
     Raises ValueError for sigmas that do not ascend from above 0.
     """
 
@@ -189,7 +222,8 @@ class LadderLoss:
         object.__setattr__(self, "sigmas", s)
 
     def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(sigma, z): one level for each example, every level equally often over a batch; z ~ N(0, I) like x0."""
+        """(sigma, z): one level for each example, every level equally often over a batch; z ~ N(0,
+        I) like x0."""
         n, levels = len(floats(x0, "x0", axes=2)), torch.tensor(self.sigmas, dtype=x0.dtype)
         u = torch.rand(n, generator=generator, device=generator.device)
         u = (u + torch.arange(n, device=generator.device)) / n

@@ -18,8 +18,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["SDE", "GaussianSDE", "VE", "NoiseLevel", "VP", "SubVP", "OrnsteinUhlenbeck", "GeometricBrownian",
-           "Langevin", "Reverse", "Score", "like"]
+__all__ = [
+    "SDE",
+    "GaussianSDE",
+    "VE",
+    "NoiseLevel",
+    "VP",
+    "SubVP",
+    "OrnsteinUhlenbeck",
+    "GeometricBrownian",
+    "Langevin",
+    "Reverse",
+    "Score",
+    "like",
+]
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """score(x, t) = ∇ₓ log p_t(x), shaped like x; t is a scalar tensor or has shape (batch,)."""
@@ -36,13 +48,16 @@ def like(t: Tensor | float, x: Tensor) -> Tensor:
     if t.ndim == 0:
         return t
     if t.ndim != 1 or x.ndim == 0 or t.shape[0] not in (1, x.shape[0]):
-        raise ValueError(f"t has shape {tuple(t.shape)}; give a scalar or one time for each of "
-                         f"the x of shape {tuple(x.shape)}, that is shape ({x.shape[0] if x.ndim else ''},)")
+        raise ValueError(
+            f"t has shape {tuple(t.shape)}; give a scalar or one time for each of "
+            f"the x of shape {tuple(x.shape)}, that is shape ({x.shape[0] if x.ndim else ''},)"
+        )
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def number(t: Tensor | Sequence[float] | float, x: Tensor) -> Tensor:
-    """t with the dtype and the device of x; a number that is too large for it becomes ∞.  Raises ValueError as `floats`."""
+    """t with the dtype and the device of x; a number that is too large for it becomes ∞.
+    Raises ValueError as `floats`."""
     return (t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)).to(floats(x))
 
 
@@ -50,15 +65,23 @@ def finite(name: str, x: Tensor) -> Tensor:
     """x, or a ValueError that says that `name` is not finite."""
     if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
         bad = x[~torch.isfinite(x)][0].item()
-        raise ValueError(f"{name} is not finite: it has {bad} among its {x.numel()} numbers; give numbers of ordinary size")
+        raise ValueError(
+            f"{name} is not finite: it has {bad} among its {x.numel()} numbers; give numbers of ordinary size"
+        )
     return x
 
 
 def floats(x: Tensor, name: str = "x", axes: int = 0) -> Tensor:
     """x, or a ValueError unless it is float32 or float64 and has at least so many axes."""
-    if x.dtype not in (torch.float32, torch.float64) or x.ndim < axes or (axes > 1 and 0 in x.shape[1:]):
+    if (
+        x.dtype not in (torch.float32, torch.float64)
+        or x.ndim < axes
+        or (axes > 1 and 0 in x.shape[1:])
+    ):
         shape = ", of shape (batch, …)" if axes else ""
-        raise ValueError(f"{name} has shape {tuple(x.shape)} and type {x.dtype}: give float32 or float64{shape}")
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)} and type {x.dtype}: give float32 or float64{shape}"
+        )
     return x
 
 
@@ -71,12 +94,13 @@ def whole(least: int = 1, **values: int) -> None:
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        if not 1e-18 < value < 1e18:                          # float32 holds the square
+        if not 1e-18 < value < 1e18:  # float32 holds the square
             raise ValueError(f"{name} = {value!r}: give a finite number above 0, of ordinary size")
 
 
 class SDE(ABC):
-    """dx = drift(x, t) dt + diffusion(x, t) dw, with a diagonal diffusion (one number a coordinate)."""
+    """dx = drift(x, t) dt + diffusion(x, t) dw, with a diagonal diffusion (one number a
+    coordinate)."""
 
     @abstractmethod
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
@@ -94,7 +118,8 @@ class GaussianSDE(SDE):
 
     @abstractmethod
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(scale, std) of x_t | x_0, each shaped like t.  Raises ValueError when t is outside [0, T]."""
+        """(scale, std) of x_t | x_0, each shaped like t.
+        Raises ValueError when t is outside [0, T]."""
 
     @abstractmethod
     def time(self, ratio: Tensor) -> Tensor:
@@ -105,17 +130,24 @@ class GaussianSDE(SDE):
 
     def _reached(self, ratio: Tensor | float) -> Tensor:
         """ratio as a tensor, or a ValueError where the process never has it."""
-        ratio, last = torch.as_tensor(ratio), float(self.ratio(torch.tensor(self.T, dtype=torch.float64)))
+        ratio, last = (
+            torch.as_tensor(ratio),
+            float(self.ratio(torch.tensor(self.T, dtype=torch.float64))),
+        )
         if not bool(((ratio >= 0) & (ratio <= last * (1 + 1e-5))).all()):
-            raise ValueError(f"ratio = {ratio.tolist()} is not between 0 and {last:g}, the std/scale of {self} at T")
+            raise ValueError(
+                f"ratio = {ratio.tolist()} is not between 0 and {last:g}, the std/scale of {self} at T"
+            )
         return ratio if ratio.is_floating_point() else number(ratio, torch.empty(0))
 
     def _holds(self) -> None:
         """Raise ValueError where float32 cannot hold the end of the process."""
         scale, std = self.marginal(torch.tensor(self.T))
         if not (1e-18 < float(scale) and 1e-18 < float(std) < 1e18):
-            raise ValueError(f"{self} ends with scale = {float(scale):g} and std = {float(std):g}: "
-                             "float32 cannot compute with their squares; give numbers of ordinary size")
+            raise ValueError(
+                f"{self} ends with scale = {float(scale):g} and std = {float(std):g}: "
+                "float32 cannot compute with their squares; give numbers of ordinary size"
+            )
 
     def ratio(self, t: Tensor) -> Tensor:
         """std/scale of x_t | x_0, the noise-to-signal ratio, shaped like t.  It grows with t."""
@@ -123,12 +155,16 @@ class GaussianSDE(SDE):
         return std / scale
 
     def transition(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(r, v) of x_t | x_s ~ N(r·x_s, v·I) for s ≤ t:  r = scale_t/scale_s,  v = std_t² − r² std_s².
+        """(r, v) of x_t | x_s ~ N(r·x_s, v·I) for s ≤ t:  r = scale_t/scale_s,
+        v = std_t² − r² std_s².
 
-        Computed in float64, since v is a small difference when s is near t. For s > t the formulas are
+        Computed in float64, since v is a small difference when s is near t. For s > t the formulas
+        are
         those of the way back: r becomes 1/r and v becomes −v/r².
         """
-        (scale_s, std_s), (scale_t, std_t) = (self.marginal(torch.as_tensor(a).double()) for a in (s, t))
+        (scale_s, std_s), (scale_t, std_t) = (
+            self.marginal(torch.as_tensor(a).double()) for a in (s, t)
+        )
         r = scale_t / scale_s
         return r, std_t**2 - r**2 * std_s**2
 
@@ -143,13 +179,22 @@ class GaussianSDE(SDE):
         x0, z: the same shape (batch, …).  t: a scalar or shape (batch,).
         """
         if x0.shape != z.shape:
-            raise ValueError(f"z has shape {tuple(z.shape)} but x0 has {tuple(x0.shape)}: give them the same")
+            raise ValueError(
+                f"z has shape {tuple(z.shape)} but x0 has {tuple(x0.shape)}: give them the same"
+            )
         scale, std = self.marginal(like(t, x0))
         return scale * x0 + std * z
 
-    def sample_prior(self, shape: tuple[int, ...], *, generator: torch.Generator,
-                     dtype: torch.dtype = torch.float32, device: torch.device | str | None = None) -> Tensor:
-        """Draw x ~ N(0, prior_std²·I) of the given shape, on `device` (default: the generator's)."""
+    def sample_prior(
+        self,
+        shape: tuple[int, ...],
+        *,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Draw x ~ N(0, prior_std²·I) of the given shape, on `device` (default: the
+        generator's)."""
         z = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
         return (self.prior_std * z).to(device or generator.device)
 
@@ -178,7 +223,9 @@ class VE(GaussianSDE):
     def __post_init__(self):
         _positive(sigma_min=self.sigma_min, sigma_max=self.sigma_max, T=self.T)
         if self.sigma_min >= self.sigma_max:
-            raise ValueError(f"sigma_min = {self.sigma_min} is not below sigma_max = {self.sigma_max}")
+            raise ValueError(
+                f"sigma_min = {self.sigma_min} is not below sigma_max = {self.sigma_max}"
+            )
         self._holds()
 
     @classmethod
@@ -210,11 +257,17 @@ class VE(GaussianSDE):
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """scale = 1,  std = σ_min √((σ_max/σ_min)^(2t/T) − 1)."""
         t = self._time(t)
-        return torch.ones_like(t), self.sigma_min * torch.sqrt(torch.expm1(2 * self._log_ratio / self.T * t))
+        return torch.ones_like(t), self.sigma_min * torch.sqrt(
+            torch.expm1(2 * self._log_ratio / self.T * t)
+        )
 
     def time(self, ratio: Tensor) -> Tensor:
         """t = T ln(1 + ratio²/σ_min²)/(2 ln(σ_max/σ_min))."""
-        return self.T * torch.log1p((self._reached(ratio) / self.sigma_min) ** 2) / (2 * self._log_ratio)
+        return (
+            self.T
+            * torch.log1p((self._reached(ratio) / self.sigma_min) ** 2)
+            / (2 * self._log_ratio)
+        )
 
 
 @dataclass(frozen=True)
@@ -295,7 +348,14 @@ class VP(GaussianSDE):
 
     def _when(self, B: Tensor) -> Tensor:
         """The t ≥ 0 that solves β_min t + ½ (β_max − β_min) t²/T = B."""
-        return 2 * B / (self.beta_min + (self.beta_min**2 + 2 * (self.beta_max - self.beta_min) / self.T * B).sqrt())
+        return (
+            2
+            * B
+            / (
+                self.beta_min
+                + (self.beta_min**2 + 2 * (self.beta_max - self.beta_min) / self.T * B).sqrt()
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -381,18 +441,23 @@ class GeometricBrownian(SDE):
 
     def path(self, x0: Tensor, t: Tensor, w: Tensor) -> Tensor:
         """The exact x_t = x_0 exp((μ − σ²/2) t + σ w) for the Brownian value w = W(t) − W(0)."""
-        return finite("path", x0 * torch.exp((self.mu - self.sigma * self.sigma / 2) * _later(t, x0) + self.sigma * w))
+        return finite(
+            "path",
+            x0
+            * torch.exp((self.mu - self.sigma * self.sigma / 2) * _later(t, x0) + self.sigma * w),
+        )
 
 
 @dataclass(frozen=True)
 class Langevin(SDE):
-    """dx = ∇ₓ log p(x) dτ + √(2T) dw,  whose stationary law is p for T = 1, and ∝ p^(1/T) in general.
+    """dx = ∇ₓ log p(x) dτ + √(2T) dw,  whose stationary law is p for T = 1, and ∝ p^(1/T) in
+    general.
 
     score: x → ∇ log p(x), of one density.  τ is the time of the simulation, not a noise level.
     temperature: T ≥ 0; 0 is gradient ascent.  For T = 1 the Fokker–Planck equation is
     ∂q/∂τ = ∇·(q ∇ log(q/p)), at rest where q = p.   Roberts & Tweedie 1996.
-    Raises ValueError when temperature is negative, and, at the time it happens, when score(x) is not
-    finite or is not shaped like x.
+    Raises ValueError when temperature is negative, and, at the time it happens, when score(x) is
+    not finite or is not shaped like x.
     """
 
     score: Callable[[Tensor], Tensor]
@@ -414,12 +479,16 @@ class Langevin(SDE):
 def _sound(s: Tensor, x: Tensor, t: Tensor) -> Tensor:
     """The score s, or a ValueError that says where it went wrong."""
     if s.shape != x.shape:
-        raise ValueError(f"score(x, t) has shape {tuple(s.shape)} at t = {float(torch.as_tensor(t).max()):g}; "
-                         f"it must be shaped like x, {tuple(x.shape)}")
+        raise ValueError(
+            f"score(x, t) has shape {tuple(s.shape)} at t = {float(torch.as_tensor(t).max()):g}; "
+            f"it must be shaped like x, {tuple(x.shape)}"
+        )
     if not bool(torch.isfinite(s).all()):
         bad = s[~torch.isfinite(s)][0].item()
-        raise ValueError(f"score(x, t) returned {bad} at t = {float(torch.as_tensor(t).max()):g}; "
-                         "check the network there, or stop at a larger t_min")
+        raise ValueError(
+            f"score(x, t) returned {bad} at t = {float(torch.as_tensor(t).max()):g}; "
+            "check the network there, or stop at a larger t_min"
+        )
     return s
 
 
@@ -440,7 +509,9 @@ class Reverse(SDE):
 
     def __post_init__(self):
         if not 0 <= self.eta < 1e18:
-            raise ValueError(f"eta = {self.eta!r}: give 0 (probability flow), 1 (reverse SDE), or any number >= 0")
+            raise ValueError(
+                f"eta = {self.eta!r}: give 0 (probability flow), 1 (reverse SDE), or any number >= 0"
+            )
 
     def checked_score(self, x: Tensor, t: Tensor) -> Tensor:
         """score(x, t), or a ValueError that says what is wrong with it and when."""

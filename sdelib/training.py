@@ -25,7 +25,8 @@ __all__ = ["train", "TrainingResult", "Objective"]
 
 
 class Objective(Protocol):
-    """draw(*batch, generator=…) gives the random tensors of a batch; calling it gives (batch,) losses."""
+    """draw(*batch, generator=…) gives the random tensors of a batch; calling it gives (batch,)
+    losses."""
 
     def draw(self, *batch: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]: ...
     def __call__(self, network: Callable, *batch_and_noise: Tensor) -> Tensor: ...
@@ -33,7 +34,8 @@ class Objective(Protocol):
 
 @dataclass
 class TrainingResult:
-    """network: the exponential moving average, in eval mode.  losses: one mean loss a step, shape (steps,)."""
+    """network: the exponential moving average, in eval mode.
+    losses: one mean loss a step, shape (steps,)."""
 
     network: nn.Module
     losses: Tensor
@@ -50,22 +52,40 @@ def learning_rate(step: int, steps: int, lr: float, warmup: int) -> float:
     return lr * min(1.0, (step + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, steps: int,
-          batch_size: int = 128, lr: float = 1e-3, warmup: int = 100, ema: float = 0.999, seed: int = 0,
-          checkpoint: str | Path | None = None, every: int = 200, precision: str = "no",
-          compiled: bool = False, cpu: bool = False, progress: bool = True) -> TrainingResult:
-    """Minimise E[objective] by AdamW with gradient clipping; return the moving average of the weights.
+def train(
+    network: nn.Module,
+    objective: Objective,
+    data: Sequence[Tensor],
+    *,
+    steps: int,
+    batch_size: int = 128,
+    lr: float = 1e-3,
+    warmup: int = 100,
+    ema: float = 0.999,
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    every: int = 200,
+    precision: str = "no",
+    compiled: bool = False,
+    cpu: bool = False,
+    progress: bool = True,
+) -> TrainingResult:
+    """Minimise E[objective] by AdamW with gradient clipping; return the moving average of the
+    weights.
 
-    θ̄ ← β θ̄ + (1 − β) θ with β = min(ema, (1 + k)/(10 + k)) (an exponential form of the averaging of
+    θ̄ ← β θ̄ + (1 − β) θ with β = min(ema, (1 + k)/(10 + k)) (an exponential form of the averaging
+    of
     Polyak & Juditsky 1992).
 
     data: tensors with the same first axis, kept on the CPU; batches go to the device.
-    checkpoint: a file written every `every` steps and at the end, atomically. If it exists, training
-    resumes from it; it raises ValueError if it belongs to another run (another network, number of examples,
-    or any other number given here) or is damaged.
-    precision: "no" (float32) or "bf16".  compiled: torch.compile the network.  cpu: stay on the CPU.
+    checkpoint: a file written every `every` steps and at the end, atomically. If it exists,
+    training resumes from it; it raises ValueError if it belongs to another run (another network,
+    number of examples, or any other number given here) or is damaged.
+    precision: "no" (float32) or "bf16".  compiled: torch.compile the network.
+    cpu: stay on the CPU.
     Under `accelerate launch` each process takes its share of every batch.
-    Raises ValueError for bad numbers, and when the loss stops being finite (the last checkpoint stays).
+    Raises ValueError for bad numbers, and when the loss stops being finite (the last checkpoint
+    stays).
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -78,18 +98,35 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
     if not 0 <= ema < 1:
         raise ValueError(f"ema = {ema!r}: give a number in [0, 1)")
     if n < batch_size or any(len(d) != n for d in data):
-        raise ValueError(f"data has {[len(d) for d in data]} examples: give tensors of one length, at least batch_size = {batch_size}")
+        raise ValueError(
+            f"data has {[len(d) for d in data]} examples: give tensors of one length, at least batch_size = {batch_size}"
+        )
 
-    if os.environ.get("WORLD_SIZE", "1") == "1":       # else a process would keep the device and the precision of its first training
+    if (
+        os.environ.get("WORLD_SIZE", "1") == "1"
+    ):  # else a process would keep the device and the precision of its first training
         AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
     if batch_size % accelerator.num_processes:
-        raise ValueError(f"batch_size = {batch_size} does not divide over {accelerator.num_processes} processes")
-    share = slice(accelerator.process_index * batch_size // accelerator.num_processes,
-                  (accelerator.process_index + 1) * batch_size // accelerator.num_processes)
-    run = {"network": type(network).__name__, "parameters": sum(p.numel() for p in network.parameters()),
-           "examples": n, "steps": steps, "batch_size": batch_size, "lr": lr, "warmup": warmup, "seed": seed, "ema": ema,
-           "precision": precision}
+        raise ValueError(
+            f"batch_size = {batch_size} does not divide over {accelerator.num_processes} processes"
+        )
+    share = slice(
+        accelerator.process_index * batch_size // accelerator.num_processes,
+        (accelerator.process_index + 1) * batch_size // accelerator.num_processes,
+    )
+    run = {
+        "network": type(network).__name__,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "examples": n,
+        "steps": steps,
+        "batch_size": batch_size,
+        "lr": lr,
+        "warmup": warmup,
+        "seed": seed,
+        "ema": ema,
+        "precision": precision,
+    }
 
     network.train()
     average = {name: p.detach().clone() for name, p in network.named_parameters()}
@@ -100,14 +137,22 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
 
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
     if moments is not None:
-        for (name, p) in network.named_parameters():
-            optimizer.state[p] = {key: moments[key, name] for key in ("step", "exp_avg", "exp_avg_sq")}
+        for name, p in network.named_parameters():
+            optimizer.state[p] = {
+                key: moments[key, name] for key in ("step", "exp_avg", "exp_avg_sq")
+            }
     model, optimizer = accelerator.prepare(network, optimizer)
     average = {name: a.to(accelerator.device) for name, a in average.items()}
     forward = torch.compile(model) if compiled else model
 
-    bar = tqdm(range(first, steps), initial=first, total=steps, desc="training", mininterval=0.5,
-               disable=not (progress and accelerator.is_main_process))
+    bar = tqdm(
+        range(first, steps),
+        initial=first,
+        total=steps,
+        desc="training",
+        mininterval=0.5,
+        disable=not (progress and accelerator.is_main_process),
+    )
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, steps, lr, warmup)
@@ -130,8 +175,12 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
             for name, p in network.named_parameters():
                 average[name].lerp_(p, 1 - beta)
         if step % 20 == 0:
-            bar.set_postfix(loss=f"{losses[max(0, step - 99):step + 1].nanmean():.4f}")
-        if checkpoint is not None and accelerator.is_main_process and ((step + 1) % every == 0 or step + 1 == steps):
+            bar.set_postfix(loss=f"{losses[max(0, step - 99) : step + 1].nanmean():.4f}")
+        if (
+            checkpoint is not None
+            and accelerator.is_main_process
+            and ((step + 1) % every == 0 or step + 1 == steps)
+        ):
             _save(Path(checkpoint), run, step + 1, network, average, optimizer, losses)
 
     network = accelerator.unwrap_model(model)
@@ -142,14 +191,17 @@ def train(network: nn.Module, objective: Objective, data: Sequence[Tensor], *, s
 
 
 def _batch(n: int, batch_size: int, seed: int, step: int) -> Tensor:
-    """Indices of the batch of this step: every epoch is one permutation, its incomplete rest left out."""
+    """Indices of the batch of this step: every epoch is one permutation, its incomplete rest left
+    out."""
     per_epoch = n // batch_size
     epoch, k = divmod(step, per_epoch)
     order = torch.randperm(n, generator=step_generator(seed, -1 - epoch))
-    return order[k * batch_size:(k + 1) * batch_size]
+    return order[k * batch_size : (k + 1) * batch_size]
 
 
-def _save(path: Path, run: dict, step: int, network: nn.Module, average: dict, optimizer, losses: Tensor) -> None:
+def _save(
+    path: Path, run: dict, step: int, network: nn.Module, average: dict, optimizer, losses: Tensor
+) -> None:
     tensors = {f"model.{k}": v for k, v in network.state_dict().items()}
     tensors |= {f"ema.{k}": v for k, v in average.items()}
     for name, p in network.named_parameters():
@@ -163,18 +215,29 @@ def _save(path: Path, run: dict, step: int, network: nn.Module, average: dict, o
 def _load(path: Path, run: dict, network: nn.Module, average: dict, losses: Tensor):
     tensors, meta = read_tensors(path)
     if "run" not in meta:
-        raise ValueError(f"checkpoint {path} holds no training state; give the path of a checkpoint that `train` wrote")
+        raise ValueError(
+            f"checkpoint {path} holds no training state; give the path of a checkpoint that `train` wrote"
+        )
     there = json.loads(meta["run"])
     for key, value in run.items():
         if there.get(key) != value:
-            raise ValueError(f"checkpoint {path} belongs to a run with {key} = {there.get(key)!r}, not {value!r}: "
-                             "give another path, or delete it")
-    moments = {(key, name): f"{key}.{name}" for name in average for key in ("step", "exp_avg", "exp_avg_sq")}
+            raise ValueError(
+                f"checkpoint {path} belongs to a run with {key} = {there.get(key)!r}, not {value!r}: "
+                "give another path, or delete it"
+            )
+    moments = {
+        (key, name): f"{key}.{name}"
+        for name in average
+        for key in ("step", "exp_avg", "exp_avg_sq")
+    }
     model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    if gone := sorted({*moments.values(), *(f"ema.{name}" for name in average), "losses", "rng"} - tensors.keys()) \
-            or sorted(network.state_dict().keys() ^ model.keys()):
-        raise ValueError(f"checkpoint {path} was written by another version of sdelib (its {gone[0]} does not fit): "
-                         "give another path, or delete it")
+    if gone := sorted(
+        {*moments.values(), *(f"ema.{name}" for name in average), "losses", "rng"} - tensors.keys()
+    ) or sorted(network.state_dict().keys() ^ model.keys()):
+        raise ValueError(
+            f"checkpoint {path} was written by another version of sdelib (its {gone[0]} does not fit): "
+            "give another path, or delete it"
+        )
     network.load_state_dict(model)
     for name in average:
         average[name].copy_(tensors[f"ema.{name}"])

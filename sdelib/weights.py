@@ -1,4 +1,5 @@
-"""Weights in safetensors, never pickled: the bundled networks of the book, and the training's checkpoints.
+"""Weights in safetensors, never pickled: the bundled networks of the book, and the training's
+checkpoints.
 
 Every write is atomic: a temporary file beside the target, flushed to the disk, then renamed.
 `sdelib/bundled/SHA256SUMS` holds the hash of each bundled file; a file that differs is refused.
@@ -30,7 +31,8 @@ def sha256(path: Path) -> str:
 
 
 def atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file in the folder of `path`, then rename it: all of it or nothing.
+    """Let `write` fill a temporary file in the folder of `path`, then rename it: all of it or
+    nothing.
 
     Raises OSError, naming the path and the mend, where the disk is full or may not be written.
     """
@@ -44,8 +46,10 @@ def atomic(path: Path, write: Callable[[Path], None]) -> None:
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(f"{path} was not written ({error}), and what stood there before is untouched: "
-                      "make room, or choose another folder") from error
+        raise OSError(
+            f"{path} was not written ({error}), and what stood there before is untouched: "
+            "make room, or choose another folder"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -60,7 +64,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
     def write(temporary: Path) -> None:
         try:
             save_file(tensors, temporary, metadata=metadata)
-        except SafetensorError as error:               # how it says that the disk is full
+        except SafetensorError as error:  # how it says that the disk is full
             raise OSError(str(error)) from error
 
     atomic(path, write)
@@ -74,7 +78,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, "pt") as f:
             return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}): delete it, or fetch it again") from error
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}): delete it, or fetch it again"
+        ) from error
 
 
 def sums() -> dict[str, str]:
@@ -86,7 +92,9 @@ def sums() -> dict[str, str]:
 
 def names() -> list[str]:
     """The names that `load` knows."""
-    return sorted(name.removesuffix(".safetensors") for name in sums() if name.endswith(".safetensors"))
+    return sorted(
+        name.removesuffix(".safetensors") for name in sums() if name.endswith(".safetensors")
+    )
 
 
 def checked(file: str) -> Path:
@@ -101,7 +109,9 @@ def checked(file: str) -> Path:
     if not path.exists():
         raise ValueError(f"{path} is missing: {mend}")
     if (found := sha256(path)) != known[file]:
-        raise ValueError(f"{path} is damaged: its SHA-256 is {found[:12]}…, not {known[file][:12]}…: {mend}")
+        raise ValueError(
+            f"{path} is damaged: its SHA-256 is {found[:12]}…, not {known[file][:12]}…: {mend}"
+        )
     return path
 
 
@@ -130,7 +140,8 @@ def save(name: str, network: nn.Module, provenance: dict) -> Path:
 def load(name: str) -> nn.Module:
     """The bundled network called `name`, in float32 on the CPU, in eval mode, without gradients.
 
-    Raises ValueError when there is no such name, or when the file is missing, damaged or of another version of sdelib.
+    Raises ValueError when there is no such name, or when the file is missing, damaged or of another
+    version of sdelib.
     """
     if name not in names():
         raise ValueError(f"no bundled weights are called {name!r}; there are {names()}")
@@ -139,10 +150,18 @@ def load(name: str) -> nn.Module:
         raise ValueError(f"{name}.safetensors holds {sorted(tensors)}, and no network")
     try:
         network = _build(json.loads(meta["spec"]))
-        network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    except (KeyError, TypeError, RuntimeError) as error:          # an unknown process, an unknown argument, other tensors
-        raise ValueError(f"{name}.safetensors was written by another version of sdelib ({error}): "
-                         "update sdelib, or install it again") from error
+        network.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+        )
+    except (
+        KeyError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # an unknown process, an unknown argument, other tensors
+        raise ValueError(
+            f"{name}.safetensors was written by another version of sdelib ({error}): "
+            "update sdelib, or install it again"
+        ) from error
     return network.eval().requires_grad_(False)
 
 
@@ -156,11 +175,24 @@ def _build(spec: dict) -> nn.Module:
 
     spec = dict(spec)
     kind = spec.pop("class")
-    known = {c.__name__: c for c in (networks.ScoreMLP, networks.ScoreUNet, denoiser.Denoiser, metrics.GarmentClassifier, guidance.NoisyClassifier)}
+    known = {
+        c.__name__: c
+        for c in (
+            networks.ScoreMLP,
+            networks.ScoreUNet,
+            denoiser.Denoiser,
+            metrics.GarmentClassifier,
+            guidance.NoisyClassifier,
+        )
+    }
     if kind not in known:
-        raise ValueError(f"these weights are for a {kind}, which this sdelib does not have: update sdelib")
+        raise ValueError(
+            f"these weights are for a {kind}, which this sdelib does not have: update sdelib"
+        )
     if "sde" in spec:
         sde = spec["sde"]
-        forward = {c.__name__: c for c in (sdes.VE, sdes.NoiseLevel, sdes.VP, sdes.SubVP)}[sde.pop("class")]
+        forward = {c.__name__: c for c in (sdes.VE, sdes.NoiseLevel, sdes.VP, sdes.SubVP)}[
+            sde.pop("class")
+        ]
         spec["sde"] = forward(**sde)
     return known[kind](**spec)

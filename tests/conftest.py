@@ -1,4 +1,5 @@
-"""What all tests share: where the data are, where the site is, a browser, and an honest count of what was skipped.
+"""What all tests share: where the data are, where the site is, a browser, and an honest count of
+what was skipped.
 
 Where the environment variable CI is set, a tool that is missing is a failure and not a skip.
 """
@@ -17,7 +18,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-SITE = Path(os.environ.get("SDELIB_SITE", ROOT / "_build" / "html"))      # another build of the site may be tested
+SITE = Path(
+    os.environ.get("SDELIB_SITE", ROOT / "_build" / "html")
+)  # another build of the site may be tested
 SHARED = ROOT.parent / "shared" / "data"
 
 if "SDELIB_DATA" not in os.environ and (SHARED / "FashionMNIST" / "raw").is_dir():
@@ -36,7 +39,8 @@ def missing(what: str) -> None:
 
 
 def needed(asked: Iterable[str]) -> set[str]:
-    """The names of these requirements and of all that they come to, by what the installed packages ask for."""
+    """The names of these requirements and of all that they come to, by what the installed packages
+    ask for."""
     queue, seen = [Requirement(text) for text in asked], set()
     while queue:
         one = queue.pop()
@@ -48,7 +52,11 @@ def needed(asked: Iterable[str]) -> set[str]:
                 needs = metadata.requires(one.name) or []
             except metadata.PackageNotFoundError:
                 missing(f"{one.name} is not installed: make book")
-            queue += [need for need in map(Requirement, needs) if need.marker is None or need.marker.evaluate({"extra": extra})]
+            queue += [
+                need
+                for need in map(Requirement, needs)
+                if need.marker is None or need.marker.evaluate({"extra": extra})
+            ]
     return {name for name, _ in seen}
 
 
@@ -103,10 +111,13 @@ def real_data() -> bool:
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests of one group stay together; tests for a GPU are left out where there is none, and counted in the summary."""
+    """Tests of one group stay together; tests for a GPU are left out where there is none, and
+    counted in the summary."""
     import torch
 
-    if config.getoption("loadgroup", False):     # pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it
+    if config.getoption(
+        "loadgroup", False
+    ):  # pytest-xdist 3.8 writes the group where pytest 9.2 no longer reads it
         for item in items:
             group = item.get_closest_marker("xdist_group")
             if group and not item.nodeid.endswith(f"@{group.args[0]}"):
@@ -152,14 +163,17 @@ def browser():
 
 @pytest.fixture
 def new_tab(browser):
-    """new_tab(theme, **options) opens a page in a context of its own, in the light or the dark theme where one is named, and closes it after the test."""
+    """new_tab(theme, **options) opens a page in a context of its own, in the light or the dark
+    theme where one is named, and closes it after the test."""
     opened = []
 
     def new(theme=None, **options):
         context = browser.new_context(**({"color_scheme": theme} if theme else {}), **options)
         opened.append(context)
         if theme:
-            context.add_init_script(f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}")
+            context.add_init_script(
+                f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}"
+            )
         return context.new_page()
 
     yield new
@@ -167,7 +181,8 @@ def new_tab(browser):
         context.close()
 
 
-# ---------------------------------------------------------------- what was skipped, and what took long
+# ---------------------------------------------------------------- what was skipped, and what took
+# long
 
 
 @pytest.fixture
@@ -179,7 +194,11 @@ def say(request):
 def faults(stats: dict) -> tuple[int, int]:
     """(tried, survived): how many tests with the mark `fault` ran, and how many of them passed."""
     reports = [r for some in stats.values() for r in some if isinstance(r, pytest.TestReport)]
-    ran = [r for r in reports if "fault" in r.keywords and not r.skipped and (r.when == "call" or r.failed)]
+    ran = [
+        r
+        for r in reports
+        if "fault" in r.keywords and not r.skipped and (r.when == "call" or r.failed)
+    ]
     tried = {r.nodeid for r in ran}
     return len(tried), len(tried - {r.nodeid for r in ran if r.failed})
 
@@ -188,11 +207,18 @@ def pytest_terminal_summary(terminalreporter, config):
     tried, survived = faults(terminalreporter.stats)
     if tried:
         terminalreporter.write_line(line := f"faults tried {tried}, survived {survived}")
-        if path := os.environ.get("SDELIB_FAULTS"):         # `make test` says it again at its end
+        if path := os.environ.get("SDELIB_FAULTS"):  # `make test` says it again at its end
             Path(path).write_text(line + "\n", encoding="utf-8")
     if left_out := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.write_line(f"{left_out} tests need a CUDA device and were left out: there is none here.")
-    reports = [r for some in terminalreporter.stats.values() for r in some if getattr(r, "when", None) == "call"]
+        terminalreporter.write_line(
+            f"{left_out} tests need a CUDA device and were left out: there is none here."
+        )
+    reports = [
+        r
+        for some in terminalreporter.stats.values()
+        for r in some
+        if getattr(r, "when", None) == "call"
+    ]
     said = [text for r in reports for name, text in r.user_properties if name == "measured"]
     if said:
         terminalreporter.section("measured", sep="-")
@@ -205,7 +231,9 @@ def pytest_terminal_summary(terminalreporter, config):
     for report in skipped:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         lines.append(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}")
-    terminalreporter.section(f"{len(lines)} tests were SKIPPED, so this run shows less than it could", sep="!")
+    terminalreporter.section(
+        f"{len(lines)} tests were SKIPPED, so this run shows less than it could", sep="!"
+    )
     for line in lines:
         terminalreporter.write_line(line)
     if path := os.environ.get("SDELIB_SKIPPED"):

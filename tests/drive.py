@@ -28,7 +28,11 @@ DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationF
 @contextlib.contextmanager
 def chromium() -> Iterator:
     """A headless Chromium.  Without one the test is skipped; where CI is set it fails."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
@@ -63,11 +67,14 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def complaints(page) -> list[str]:
-    """A list that fills with console errors, uncaught errors, failed requests and requests to other addresses."""
+    """A list that fills with console errors, uncaught errors, failed requests and requests to other
+    addresses."""
     found: list[str] = []
 
     def asked(request):
-        if not request.url.startswith(("http://127.0.0.1", "http://localhost", "ws://127.0.0.1", "file:", "blob:", "data:")):
+        if not request.url.startswith(
+            ("http://127.0.0.1", "http://localhost", "ws://127.0.0.1", "file:", "blob:", "data:")
+        ):
             found.append(f"request outside: {request.url}")
 
     page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
@@ -78,12 +85,18 @@ def complaints(page) -> list[str]:
 
 
 def widgets(page) -> list:
-    """The explorers of a page, once all of them are drawn.  AssertionError with the text of one that reports an error."""
+    """The explorers of a page, once all of them are drawn.
+    AssertionError with the text of one that reports an error."""
     wanted = page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count()
-    page.wait_for_function("n => document.querySelectorAll('.sde-x:is([data-ready], [data-error]), .widget-notice').length >= n",
-                           arg=wanted, timeout=SECONDS)
+    page.wait_for_function(
+        "n => document.querySelectorAll('.sde-x:is([data-ready], [data-error]), .widget-notice').length >= n",
+        arg=wanted,
+        timeout=SECONDS,
+    )
     found = page.locator(".sde-x").all()
-    faults = [fault(w) for w in found] + [n.inner_text() for n in page.locator(".widget-notice").all()]
+    faults = [fault(w) for w in found] + [
+        n.inner_text() for n in page.locator(".widget-notice").all()
+    ]
     faults = [text for text in faults if text and "needs a kernel" not in text]
     assert not faults, f"{page.url}: {faults}"
     return found
@@ -91,23 +104,32 @@ def widgets(page) -> list:
 
 def look(widget) -> str:
     """A hash of the pixels that the widget shows, once it waits for no kernel."""
-    widget.page.wait_for_function("w => !w.hasAttribute('data-busy')", arg=widget.element_handle(), timeout=SECONDS)
+    widget.page.wait_for_function(
+        "w => !w.hasAttribute('data-busy')", arg=widget.element_handle(), timeout=SECONDS
+    )
     widget.page.evaluate(DRAWN)
     return widget.locator("canvas").evaluate(HASH)
 
 
 def fault(widget) -> str:
     """The error that the widget reports, or an empty string."""
-    return widget.locator(".sde-status").inner_text() if widget.get_attribute("data-error") is not None else ""
+    return (
+        widget.locator(".sde-status").inner_text()
+        if widget.get_attribute("data-error") is not None
+        else ""
+    )
 
 
 def move(page, slider, fraction: float, how: str = "mouse") -> None:
-    """Put a slider at a fraction of its length, by "mouse" or "touch"; by "keyboard" at one of its ends or up to twelve keys from the left one."""
+    """Put a slider at a fraction of its length, by "mouse" or "touch"; by "keyboard" at one of its
+    ends or up to twelve keys from the left one."""
     slider.scroll_into_view_if_needed()
     if how == "keyboard":
         slider.focus()
         page.keyboard.press("End" if fraction == 1 else "Home")
-        for _ in range(min(12, round(fraction * float(slider.get_attribute("max")))) if fraction < 1 else 0):    # a long way takes long
+        for _ in range(
+            min(12, round(fraction * float(slider.get_attribute("max")))) if fraction < 1 else 0
+        ):  # a long way takes long
             page.keyboard.press("ArrowRight")
         return
     box = slider.bounding_box()
@@ -122,7 +144,8 @@ def move(page, slider, fraction: float, how: str = "mouse") -> None:
 
 
 def drive(page, how: str = "mouse") -> int:
-    """Move every slider, press every switch, mark every part, and reset; every slider and every part must change the picture.
+    """Move every slider, press every switch, mark every part, and reset; every slider and every
+    part must change the picture.
 
     Returns how many widgets the page has.  AssertionError names the widget and the control.
     """
@@ -140,18 +163,32 @@ def drive(page, how: str = "mouse") -> int:
                 move(page, slider, fraction, how)
                 seen.add(look(widget))
                 assert not fault(widget), f"{name}: {fault(widget)}"
-            assert len(seen) > 1, f"{name}: moving {slider.get_attribute('data-name') or 'time'} by {how} changes nothing"
+            assert len(seen) > 1, (
+                f"{name}: moving {slider.get_attribute('data-name') or 'time'} by {how} changes nothing"
+            )
         for option in widget.locator('[role="radio"]').all():
-            option.tap() if how == "touch" else option.press("Enter") if how == "keyboard" else option.click()
+            option.tap() if how == "touch" else option.press(
+                "Enter"
+            ) if how == "keyboard" else option.click()
             look(widget)
-            assert option.get_attribute("aria-checked") == "true" and not fault(widget), f"{name}: {option.inner_text()}"
+            assert option.get_attribute("aria-checked") == "true" and not fault(widget), (
+                f"{name}: {option.inner_text()}"
+            )
         for part in widget.locator('[role="checkbox"]').all():
             before, was = look(widget), part.get_attribute("aria-checked")
-            brush = part.locator("xpath=..").get_attribute("data-brush") is not None       # a live kernel: the mouse paints cells
-            part.tap() if how == "touch" else part.press(" ") if how == "keyboard" or brush else part.click()
+            brush = (
+                part.locator("xpath=..").get_attribute("data-brush") is not None
+            )  # a live kernel: the mouse paints cells
+            part.tap() if how == "touch" else part.press(
+                " "
+            ) if how == "keyboard" or brush else part.click()
             after = look(widget)
-            assert part.get_attribute("aria-checked") != was and not fault(widget), f"{name}: {part.get_attribute('aria-label')}"
-            assert after != before, f"{name}: hiding or showing {part.get_attribute('aria-label')} by {how} changes nothing"
+            assert part.get_attribute("aria-checked") != was and not fault(widget), (
+                f"{name}: {part.get_attribute('aria-label')}"
+            )
+            assert after != before, (
+                f"{name}: hiding or showing {part.get_attribute('aria-label')} by {how} changes nothing"
+            )
         widget.get_by_role("button", name="Reset").click()
         assert look(widget) == first, f"{name}: reset does not bring the first picture back"
     return len(found)

@@ -15,15 +15,27 @@ from sdelib import data, weights
 from sdelib.data import CLASSES, checkerboard, fashion_mnist, swiss_roll, two_moons
 
 NAMED = os.environ.get("SDELIB_DATA")
-REAL = next((p for p in (Path(NAMED) if NAMED and NAMED != "fallback" else None,
-                         None if NAMED else Path(__file__).resolve().parents[2] / "shared" / "data")
-             if p is not None and (p / "FashionMNIST" / "raw").is_dir()), None)
-real_data = [pytest.mark.real_data, pytest.mark.skipif(REAL is None, reason="Fashion-MNIST is not here")]
+REAL = next(
+    (
+        p
+        for p in (
+            Path(NAMED) if NAMED and NAMED != "fallback" else None,
+            None if NAMED else Path(__file__).resolve().parents[2] / "shared" / "data",
+        )
+        if p is not None and (p / "FashionMNIST" / "raw").is_dir()
+    ),
+    None,
+)
+real_data = [
+    pytest.mark.real_data,
+    pytest.mark.skipif(REAL is None, reason="Fashion-MNIST is not here"),
+]
 
 
 @pytest.fixture
 def alone(tmp_path, monkeypatch):
     """No variable, an empty cache, no network."""
+
     def no_network(*args, **kwargs):
         raise OSError("no route to host")
 
@@ -40,8 +52,11 @@ def stand_in(tmp_path, monkeypatch):
         folder = tmp_path / "bundled"
         folder.mkdir()
         random = np.random.default_rng(0)
-        np.savez_compressed(folder / "fallback.npz", images=random.integers(0, 256, (2500, 28, 28), dtype=np.uint8),
-                            labels=random.integers(0, 10, 2500, dtype=np.uint8))
+        np.savez_compressed(
+            folder / "fallback.npz",
+            images=random.integers(0, 256, (2500, 28, 28), dtype=np.uint8),
+            labels=random.integers(0, 10, 2500, dtype=np.uint8),
+        )
         monkeypatch.setattr(weights, "BUNDLED", folder)
         weights.record("fallback.npz")
     return weights.BUNDLED
@@ -49,9 +64,14 @@ def stand_in(tmp_path, monkeypatch):
 
 # ---- the stand-in
 
+
 def is_stand_in(found, n):
     assert not found.real and "not Fashion-MNIST" in found.source
-    assert len(found) == n and found.images.shape == (n, 1, 28, 28) and found.images.dtype == torch.float32
+    assert (
+        len(found) == n
+        and found.images.shape == (n, 1, 28, 28)
+        and found.images.dtype == torch.float32
+    )
     assert found.labels.shape == (n,) and found.labels.dtype == torch.int64
     assert 0 <= float(found.images.min()) and float(found.images.max()) <= 1
     assert set(found.labels.tolist()) <= set(range(10))
@@ -59,7 +79,10 @@ def is_stand_in(found, n):
 
 @pytest.mark.fault
 def test_without_network_there_is_a_notice_and_the_stand_in(alone, stand_in):
-    with pytest.warns(UserWarning, match=r"Fashion-MNIST cannot be had: the download .*no route to host.*not Fashion-MNIST"):
+    with pytest.warns(
+        UserWarning,
+        match=r"Fashion-MNIST cannot be had: the download .*no route to host.*not Fashion-MNIST",
+    ):
         train = fashion_mnist()
     with pytest.warns(UserWarning, match="cannot be had"):
         test = fashion_mnist(train=False)
@@ -74,7 +97,9 @@ def test_the_notice_points_at_the_caller(alone, stand_in):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fashion_mnist()
-    assert [Path(w.filename).name for w in caught if "Fashion-MNIST" in str(w.message)] == ["test_data.py"]
+    assert [Path(w.filename).name for w in caught if "Fashion-MNIST" in str(w.message)] == [
+        "test_data.py"
+    ]
 
 
 def test_download_false_and_the_variable_say_why(alone, stand_in, monkeypatch):
@@ -122,6 +147,7 @@ def test_the_bundled_stand_in_is_small():
 
 # ---- where it is looked for
 
+
 @pytest.mark.fault
 @pytest.mark.parametrize("how", ["root", "variable"])
 def test_a_root_without_data_is_named(alone, tmp_path, monkeypatch, how):
@@ -129,12 +155,16 @@ def test_a_root_without_data_is_named(alone, tmp_path, monkeypatch, how):
     empty.mkdir()
     if how == "variable":
         monkeypatch.setenv("SDELIB_DATA", str(empty))
-    with pytest.raises(ValueError, match=r"root = '.*empty' has no Fashion-MNIST: FashionMNIST/raw/ with .*train-images"):
+    with pytest.raises(
+        ValueError,
+        match=r"root = '.*empty' has no Fashion-MNIST: FashionMNIST/raw/ with .*train-images",
+    ):
         fashion_mnist(root=empty if how == "root" else None)
 
 
 def copy_of(folder: Path, part: str = "t10k") -> Path:
-    """The real files whose names begin with `part` ("t": all four) under `folder`, as torchvision keeps them."""
+    """The real files whose names begin with `part` ("t": all four) under `folder`, as torchvision
+    keeps them."""
     raw = folder / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for name in data._SHA256:
@@ -160,11 +190,11 @@ class TestReal:
 
     def test_order_root_then_variable_then_cache(self, alone, monkeypatch):
         copy_of(alone / "cache" / "sdelib", "t")
-        assert fashion_mnist(train=False).real                          # the cache, without a network
+        assert fashion_mnist(train=False).real  # the cache, without a network
         monkeypatch.setenv("SDELIB_DATA", str(alone / "nowhere"))
-        with pytest.raises(ValueError, match="nowhere"):                # the variable goes before the cache
+        with pytest.raises(ValueError, match="nowhere"):  # the variable goes before the cache
             fashion_mnist(train=False)
-        assert fashion_mnist(root=REAL, train=False).real               # and the root before the variable
+        assert fashion_mnist(root=REAL, train=False).real  # and the root before the variable
 
     @pytest.mark.fault
     @pytest.mark.parametrize("where", ["root", "cache"])
@@ -174,8 +204,11 @@ class TestReal:
         path = copy_of(folder, "t") / "t10k-images-idx3-ubyte"
         raw = bytearray(path.read_bytes())
         raw[5000] ^= 1
-        path.write_bytes({"one bit": raw, "half": raw[:len(raw) // 2], "empty": b""}[damage])
-        with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte is damaged or half downloaded.*delete it and load again"):
+        path.write_bytes({"one bit": raw, "half": raw[: len(raw) // 2], "empty": b""}[damage])
+        with pytest.raises(
+            ValueError,
+            match=r"t10k-images-idx3-ubyte is damaged or half downloaded.*delete it and load again",
+        ):
             fashion_mnist(root=folder if where == "root" else None, train=False)
 
     @pytest.mark.fault
@@ -193,6 +226,7 @@ class TestReal:
 
     def test_a_download_fills_the_cache(self, alone, monkeypatch):
         """torchvision's download, with the four files served from here instead of the network."""
+
         def serve(self):
             raw = copy_of(Path(self.root), "t")
             assert all((raw / name).exists() for name in data._SHA256)
@@ -204,6 +238,7 @@ class TestReal:
 
 
 # ---- point sets
+
 
 def draw(f, n=20_000, seed=0, **options):
     x = f(n, generator=torch.Generator().manual_seed(seed), **options)
@@ -229,13 +264,18 @@ def test_two_moons():
     x = draw(two_moons, noise=0.0)
     upper = (x + torch.tensor([0.5, 0.25])).norm(dim=1).sub(1).abs() < 1e-5
     lower = (x - torch.tensor([0.5, 0.25])).norm(dim=1).sub(1).abs() < 1e-5
-    assert bool((upper | lower).all())                                         # on the two circles of radius 1
-    assert bool((x[upper & ~lower][:, 1] > -0.2501).all() and (x[lower & ~upper][:, 1] < 0.2501).all())  # on their halves
+    assert bool((upper | lower).all())  # on the two circles of radius 1
+    assert bool(
+        (x[upper & ~lower][:, 1] > -0.2501).all() and (x[lower & ~upper][:, 1] < 0.2501).all()
+    )  # on their halves
     assert abs(float(upper.double().mean()) - 0.5) < 5 * 0.5 / math.sqrt(20_000)
-    # centred: the mean of sin over a half circle is 2/π, so each half has its mean at ±(2/π − ¼), cancelling
+    # centred: the mean of sin over a half circle is 2/π, so each half has its mean at ±(2/π − ¼),
+    # cancelling
     assert bool((x.mean(0).abs() < 5 * x.std(0) / math.sqrt(20_000)).all())
     # the two halves interleave: each reaches into the other's hollow
-    assert float(x[upper][:, 0].max()) == pytest.approx(0.5, abs=0.01) and float(x[lower][:, 0].min()) == pytest.approx(-0.5, abs=0.01)
+    assert float(x[upper][:, 0].max()) == pytest.approx(0.5, abs=0.01) and float(
+        x[lower][:, 0].min()
+    ) == pytest.approx(-0.5, abs=0.01)
 
 
 def test_swiss_roll():
@@ -243,7 +283,9 @@ def test_swiss_roll():
     r = x.norm(dim=1)
     assert float(r.min()) >= 0.5 - 1e-5 and float(r.max()) <= 1.5 + 1e-5
     phi = 3 * math.pi * r
-    torch.testing.assert_close(x, r[:, None] * torch.stack([phi.cos(), phi.sin()], 1), rtol=0, atol=2e-5)
+    torch.testing.assert_close(
+        x, r[:, None] * torch.stack([phi.cos(), phi.sin()], 1), rtol=0, atol=2e-5
+    )
 
 
 @pytest.mark.parametrize("f", [two_moons, swiss_roll])

@@ -1,4 +1,5 @@
-"""Every exercise: its check takes a right answer, refuses wrong ones with the hint, and is silent about none."""
+"""Every exercise: its check takes a right answer, refuses wrong ones with the hint, and is silent
+about none."""
 
 from __future__ import annotations
 
@@ -41,7 +42,10 @@ RIGHT = {
     "3.4": [7.307, 8 - math.log(2)],
     "4.1": [0.249, 0.25, torch.tensor(0.2497)],
     "4.2": [3.2, 16 / 5],
-    "4.3": [lambda x: -1e6 * (x.square().sum(1, keepdim=True) - 1) * x, lambda x: (1 - 1 / x.norm(dim=1, keepdim=True)) * x * -1e8],
+    "4.3": [
+        lambda x: -1e6 * (x.square().sum(1, keepdim=True) - 1) * x,
+        lambda x: (1 - 1 / x.norm(dim=1, keepdim=True)) * x * -1e8,
+    ],
     "4.4": [73400, 7.34e4],
     "5.1": [220, 220.0],
     "5.2": [lambda x: torch.tanh(x / 0.25), lambda x: 2 * torch.sigmoid(8 * x) - 1],
@@ -52,22 +56,33 @@ RIGHT = {
     "6.3": [17.9, 2 * 8.999 - 0.1],
     "6.4": [0.352, 68.3 / (2 * 96.93)],
     "7.1": [11.05, 1 + 10.05],
-    "7.2": [lambda f, g, s, eta: f - (1 - eta**2) / 2 * g**2 * s, lambda f, g, s, eta: f - g**2 * s / 2 + eta**2 * g**2 * s / 2],
+    "7.2": [
+        lambda f, g, s, eta: f - (1 - eta**2) / 2 * g**2 * s,
+        lambda f, g, s, eta: f - g**2 * s / 2 + eta**2 * g**2 * s / 2,
+    ],
     "7.3": [0.3714, math.sqrt(math.log(2) / 5.025)],
     "7.4": [lambda eta: (1 + eta**2) ** 2 / (4 * eta**2), lambda eta: ((eta + 1 / eta) / 2) ** 2],
     "8.1": [(100, 10, 10 ** (2 / 3)), [100, 10, 4.64]],
-    "8.2": [lambda N: ((1 + 0.75 / N) ** 2 + 1 / N) ** N, lambda N: (1 + 2.5 / N + 0.5625 / N**2) ** N],
+    "8.2": [
+        lambda N: ((1 + 0.75 / N) ** 2 + 1 / N) ** N,
+        lambda N: (1 + 2.5 / N + 0.5625 / N**2) ** N,
+    ],
     "8.3": [-0.02, 0.3 - 0.8**2 / 2],
     "8.4": [lambda h: (h**3 / 12) ** 0.5, lambda h: h**1.5 / 12**0.5],
     "9.1": [math.sqrt(0.05), 0.2236, torch.tensor(0.2236)],
     "9.2": [126740, 126745.0, math.log(2) / 5.469e-6],
     "9.3": [lambda v0: 3 * (v0 + 1) / (v0 + 4), lambda v0: 3 - 9 / (v0 + 4)],
     "9.4": [0.065, math.sqrt(0.0168894) / 2],
-    "10.1": [lambda x: 1 + (1 + VE.power(25.0).prior_std**2 / 0.25) ** 0.5 * (x - 1)],
+    "10.1": [lambda x: 1 + (1 + VE.power(25.0).prior_std ** 2 / 0.25) ** 0.5 * (x - 1)],
     "10.2": [4.3701, 7 - 5600 / (3072 * math.log(2))],
-    "10.3": [lambda J: sum((J[i, j] + J[j, i]) ** 2 for i in range(len(J)) for j in range(i)),
-             lambda J: ((J + J.T).square().sum() - (J + J.T).diagonal().square().sum()) / 2],
-    "10.4": [lambda r: (torch.log1p(r) - r / (1 + r)) / 2, lambda r: 0.5 * torch.log(1 + r) + 0.5 / (1 + r) - 0.5],
+    "10.3": [
+        lambda J: sum((J[i, j] + J[j, i]) ** 2 for i in range(len(J)) for j in range(i)),
+        lambda J: ((J + J.T).square().sum() - (J + J.T).diagonal().square().sum()) / 2,
+    ],
+    "10.4": [
+        lambda r: (torch.log1p(r) - r / (1 + r)) / 2,
+        lambda r: 0.5 * torch.log(1 + r) + 0.5 / (1 + r) - 0.5,
+    ],
     "11.1": [64.9, 64.891],
     "11.2": [platen],
     "11.3": [8.08, 255 * 0.0316734],
@@ -79,82 +94,272 @@ RIGHT = {
     "13.2": [17, 17.0],
     "13.3": [lambda s: 0.5**2 + 1 + s**2 - 2 * s],
     "13.4": [(1, 0.9), [1.0, 0.9]],
-    "13.5": [(math.log2(255) - 2300 / (784 * math.log(2)), 2000 / (784 * math.log(2))), [3.762, 3.680]],
+    "13.5": [
+        (math.log2(255) - 2300 / (784 * math.log(2)), 2000 / (784 * math.log(2))),
+        [3.762, 3.680],
+    ],
     "14.1": [0.8, 4 / 5],
     "14.2": [lambda s: 1 / (1 / 4 + 1 / s**2), lambda s: s**2 * (4 / (4 + s**2))],
     "14.3": [1.1, 0.5 + 2 * 0.3],
     "14.4": [0.0625, 1 / 16],
-    "15.1": [lambda N: torch.cos(math.pi / 2 / N) ** N, lambda N: torch.exp(N * torch.log(torch.sin(math.pi / 2 - math.pi / (2 * N))))],
+    "15.1": [
+        lambda N: torch.cos(math.pi / 2 / N) ** N,
+        lambda N: torch.exp(N * torch.log(torch.sin(math.pi / 2 - math.pi / (2 * N)))),
+    ],
     "15.2": [lambda x, v, t: x + (1 - t) * v, lambda x, v, t: (x - t * v) + v],
     "15.3": [lambda s: math.pi * s / 2, lambda s: s * math.asin(1)],
     "15.4": [lambda b: b / 4 - 1 / b, lambda b: (b**2 - 4) / (4 * b)],
 }
 WRONG = {
-    "1.1": [lambda x: 4 * x / (3 + x**2), lambda x: -4 * x / (1 + x**2 / 3), lambda x: x.sum(), 3.0, lambda x: 1 / 0],
+    "1.1": [
+        lambda x: 4 * x / (3 + x**2),
+        lambda x: -4 * x / (1 + x**2 / 3),
+        lambda x: x.sum(),
+        3.0,
+        lambda x: 1 / 0,
+    ],
     "1.2": [2.0, 3.75, 1.87, "two"],
     "1.3": [7.84, 784, 280],
     "1.4": ["a", "c", "", 2],
-    "2.1": [lambda x: x**6 - 3 * x**2, lambda x: x**6 / 2 + 3 * x**2, lambda x: x**6 / 2 - 3 * x, lambda x: (x**6 / 2 - 3 * x**2).mean(), 4.0],
-    "2.2": [0, 39200, 75384.6, 48.08, 0.48],   # zero at the optimum; all of ½E‖target‖²; without ½; one coordinate; weighted by σ²/d
-    "2.3": [lambda x, score, sigma: x + sigma * score(x), lambda x, score, sigma: x - sigma**2 * score(x),
-            lambda x, score, sigma: sigma**2 * score(x), lambda x: x, 0.5],
+    "2.1": [
+        lambda x: x**6 - 3 * x**2,
+        lambda x: x**6 / 2 + 3 * x**2,
+        lambda x: x**6 / 2 - 3 * x,
+        lambda x: (x**6 / 2 - 3 * x**2).mean(),
+        4.0,
+    ],
+    "2.2": [
+        0,
+        39200,
+        75384.6,
+        48.08,
+        0.48,
+    ],  # zero at the optimum; all of ½E‖target‖²; without ½; one coordinate; weighted by σ²/d
+    "2.3": [
+        lambda x, score, sigma: x + sigma * score(x),
+        lambda x, score, sigma: x - sigma**2 * score(x),
+        lambda x, score, sigma: sigma**2 * score(x),
+        lambda x: x,
+        0.5,
+    ],
     "2.4": [20000, 0, -10000, -200, float("-inf")],
     "3.1": [0.0952, 0.00952, 0.001, 0.00186, 0.00488],
-    "3.2": [lambda eps: 1 / (1 - eps / 2), lambda eps: 0.5 + 0 * eps, lambda eps: 1 / (2 - eps) ** 0.5, lambda eps: 0.5 / (1 - eps / 2) ** 2, 0.5],
+    "3.2": [
+        lambda eps: 1 / (1 - eps / 2),
+        lambda eps: 0.5 + 0 * eps,
+        lambda eps: 1 / (2 - eps) ** 0.5,
+        lambda eps: 0.5 / (1 - eps / 2) ** 2,
+        0.5,
+    ],
     "3.3": [1.26, 1.0, 1.9, 4, 0.5],
     "3.4": [8, 7.0, 2.0, 8 + math.log(2), 8 - 2 * math.log(2), 1491.0],
     "4.1": [0.8, 0.24, 0.5, 0.75, 0.315, 0.169],
     "4.2": [1.6, 4, 0.4, 0.8, 6.4, 8],
-    "4.3": [lambda x: -1000 * x, lambda x: 1e6 * (x.square().sum(1, keepdim=True) - 1) * x, lambda x: -1e6 * x,
-            lambda x: -4e5 * (x.square().sum(1, keepdim=True) - 1) * x, lambda x: -1e6 * x.square().sum(1), -1e6],
+    "4.3": [
+        lambda x: -1000 * x,
+        lambda x: 1e6 * (x.square().sum(1, keepdim=True) - 1) * x,
+        lambda x: -1e6 * x,
+        lambda x: -4e5 * (x.square().sum(1, keepdim=True) - 1) * x,
+        lambda x: -1e6 * x.square().sum(1),
+        -1e6,
+    ],
     "4.4": [78400, 5000, 7340, 734],
     "5.1": [99, 232, 219],
     "5.2": [lambda x: torch.tanh(x / 0.5), lambda x: torch.sign(x), lambda x: torch.sigmoid(4 * x)],
     "5.3": [2246, 784 * 2246**2, 1 / 2246**2],
     "5.4": [(20,) * 10, (40, 40, 40, 40, 20, 5, 5, 5, 4, 1), (40,) * 10, (20.5,) * 10, 200],
-    "6.1": [lambda t: 2 * t, lambda t: 4 * t**3, lambda t: t**2, lambda t: t**1.5, 2.0],   # d std/dt; the root forgotten; std itself
+    "6.1": [
+        lambda t: 2 * t,
+        lambda t: 4 * t**3,
+        lambda t: t**2,
+        lambda t: t**1.5,
+        2.0,
+    ],  # d std/dt; the root forgotten; std itself
     "6.2": [1, math.e, math.exp(-0.5), 2.0, 1.5],
-    "6.3": [9.0, 18.0, 18.1, 8.9, 35.9, 19.28],     # B itself; β_min forgotten; its sign; …; the 2 of the bound forgotten
-    "6.4": [0.835, 0.483, 0.705, 3.47, 0.0546],     # unchanged; the part of the mean; the 2 forgotten; std for std²; 25 for std
+    "6.3": [
+        9.0,
+        18.0,
+        18.1,
+        8.9,
+        35.9,
+        19.28,
+    ],  # B itself; β_min forgotten; its sign; …; the 2 of the bound forgotten
+    "6.4": [
+        0.835,
+        0.483,
+        0.705,
+        3.47,
+        0.0546,
+    ],  # unchanged; the part of the mean; the 2 forgotten; std for std²; 25 for std
     "7.1": [1.0, 10.05, 2.0, 20.9, math.exp(-10.05), 6.025],
-    "7.2": [lambda f, g, s, eta: f - (1 + eta**2) / 2 * g**2 * s, lambda f, g, s, eta: f + (1 - eta**2) / 2 * g**2 * s, lambda f, g, s, eta: f,
-            lambda f, g, s, eta: f - (1 - eta) / 2 * g**2 * s, lambda f, g, s, eta: f - (1 - eta**2) / 2 * g * s, 0.5],
+    "7.2": [
+        lambda f, g, s, eta: f - (1 + eta**2) / 2 * g**2 * s,
+        lambda f, g, s, eta: f + (1 - eta**2) / 2 * g**2 * s,
+        lambda f, g, s, eta: f,
+        lambda f, g, s, eta: f - (1 - eta) / 2 * g**2 * s,
+        lambda f, g, s, eta: f - (1 - eta**2) / 2 * g * s,
+        0.5,
+    ],
     "7.3": [0.138, 0.263, 0.5, 0.525, 1.0],
-    "7.4": [lambda eta: (1 + eta**2) / 2, lambda eta: ((1 + eta**2) / 2) ** 2, lambda eta: (1 + eta**2) / (2 * eta), lambda eta: 1 / eta**2, 1.5625],
-    "8.1": [(10, 10, 10), (100, 10, 1000), (3.16, 10, 31.6), (20, 10, 6.7), (100, 10), 100],     # the orders for their inverses; …
-    "8.2": [lambda N: (1 + 0.75 / N) ** (2 * N), lambda N: (1 + 0.75 / N) ** N, lambda N: ((1 + 0.75 / N) ** 2 + 1 / N**2) ** N,
-            lambda N: (1 + 2.5 / N) ** N, lambda N: math.exp(2.5) + 0 * N, 12.18],     # no noise; the first moment; Δt² for Δt; …
-    "8.3": [0.62, 0.3, -0.34, -0.1, -0.2],     # the wrong sign; no change; the half forgotten; σ for σ²; a slip of the point
-    "8.4": [lambda h: h**3 / 12, lambda h: (h**3 / 3) ** 0.5, lambda h: (h**3 / 4) ** 0.5, lambda h: h / 12**0.5, lambda h: h**1.5 / 12, 0.29],
-    "9.1": [0.05, 0.0025, 0.2182, 0.1581, 0.95],     # snr²; its square; a fixed step, 1/(1 − snr²); half; 1 − 0.05
-    "9.2": [13.5, 63370, 6.8, 212, 1.99e6],          # all alike; ½ forgotten twice; …; the mean variance; 784 coordinates not averaged
-    "9.3": [lambda v0: 3 + 0 * v0, lambda v0: 0.75 + 0 * v0, lambda v0: 3 * (v0 + 4) / (v0 + 1), lambda v0: 3 * v0 / (v0 + 4),
-            lambda v0: (3 * (v0 + 1) / (v0 + 4)) ** 0.5, 1.0],
-    "9.4": [0.13, 0.0919, 0.00422, 0.16, 0.0461],    # ½ forgotten; ε = v; snr²; the paper's; std in place of its square
-    "10.1": [lambda x: 19.7163 * x, lambda x: 1 + VE.power(25.0).prior_std / 0.5 * (x - 1), lambda x: 1 + (1 + VE.power(25.0).prior_std**2 / 0.25) * (x - 1),
-             lambda x: (x - 1) / 0.5, 9.86],     # the mean; the prior's std; no root; units of the data; a number
-    "10.2": [5.37, 3.37, 9.63, 5.177, -2.63, 6.998],      # width 1/256; 1/128 twice; the sign; nats; no width; d forgotten
-    "10.3": [lambda J: 2 * (J.square().sum() - J.diagonal().square().sum()), lambda J: 2 * ((J + J.T) / 2).square().sum(),
-             lambda J: ((J + J.T) / 2).square().sum() - J.diagonal().square().sum(), lambda J: J.trace(), 4.0],
-    "10.4": [lambda r: torch.log1p(r) / 2, lambda r: (r - torch.log1p(r)) / 2, lambda r: (torch.log1p(r) - r / (1 + r)), lambda r: r**2 / 4, 0.0],
+    "7.4": [
+        lambda eta: (1 + eta**2) / 2,
+        lambda eta: ((1 + eta**2) / 2) ** 2,
+        lambda eta: (1 + eta**2) / (2 * eta),
+        lambda eta: 1 / eta**2,
+        1.5625,
+    ],
+    "8.1": [
+        (10, 10, 10),
+        (100, 10, 1000),
+        (3.16, 10, 31.6),
+        (20, 10, 6.7),
+        (100, 10),
+        100,
+    ],  # the orders for their inverses; …
+    "8.2": [
+        lambda N: (1 + 0.75 / N) ** (2 * N),
+        lambda N: (1 + 0.75 / N) ** N,
+        lambda N: ((1 + 0.75 / N) ** 2 + 1 / N**2) ** N,
+        lambda N: (1 + 2.5 / N) ** N,
+        lambda N: math.exp(2.5) + 0 * N,
+        12.18,
+    ],  # no noise; the first moment; Δt² for Δt; …
+    "8.3": [
+        0.62,
+        0.3,
+        -0.34,
+        -0.1,
+        -0.2,
+    ],  # the wrong sign; no change; the half forgotten; σ for σ²; a slip of the point
+    "8.4": [
+        lambda h: h**3 / 12,
+        lambda h: (h**3 / 3) ** 0.5,
+        lambda h: (h**3 / 4) ** 0.5,
+        lambda h: h / 12**0.5,
+        lambda h: h**1.5 / 12,
+        0.29,
+    ],
+    "9.1": [
+        0.05,
+        0.0025,
+        0.2182,
+        0.1581,
+        0.95,
+    ],  # snr²; its square; a fixed step, 1/(1 − snr²); half; 1 − 0.05
+    "9.2": [
+        13.5,
+        63370,
+        6.8,
+        212,
+        1.99e6,
+    ],  # all alike; ½ forgotten twice; …; the mean variance; 784 coordinates not averaged
+    "9.3": [
+        lambda v0: 3 + 0 * v0,
+        lambda v0: 0.75 + 0 * v0,
+        lambda v0: 3 * (v0 + 4) / (v0 + 1),
+        lambda v0: 3 * v0 / (v0 + 4),
+        lambda v0: (3 * (v0 + 1) / (v0 + 4)) ** 0.5,
+        1.0,
+    ],
+    "9.4": [
+        0.13,
+        0.0919,
+        0.00422,
+        0.16,
+        0.0461,
+    ],  # ½ forgotten; ε = v; snr²; the paper's; std in place of its square
+    "10.1": [
+        lambda x: 19.7163 * x,
+        lambda x: 1 + VE.power(25.0).prior_std / 0.5 * (x - 1),
+        lambda x: 1 + (1 + VE.power(25.0).prior_std ** 2 / 0.25) * (x - 1),
+        lambda x: (x - 1) / 0.5,
+        9.86,
+    ],  # the mean; the prior's std; no root; units of the data; a number
+    "10.2": [
+        5.37,
+        3.37,
+        9.63,
+        5.177,
+        -2.63,
+        6.998,
+    ],  # width 1/256; 1/128 twice; the sign; nats; no width; d forgotten
+    "10.3": [
+        lambda J: 2 * (J.square().sum() - J.diagonal().square().sum()),
+        lambda J: 2 * ((J + J.T) / 2).square().sum(),
+        lambda J: ((J + J.T) / 2).square().sum() - J.diagonal().square().sum(),
+        lambda J: J.trace(),
+        4.0,
+    ],
+    "10.4": [
+        lambda r: torch.log1p(r) / 2,
+        lambda r: (r - torch.log1p(r)) / 2,
+        lambda r: torch.log1p(r) - r / (1 + r),
+        lambda r: r**2 / 4,
+        0.0,
+    ],
     "11.1": [25, 22.46, 40.0],
-    "11.2": [forwards_only, without_half, lambda sde, x, t, dt, dw: x + sde.drift(x, t) * dt + sde.diffusion(x, t) * dw, 7],
+    "11.2": [
+        forwards_only,
+        without_half,
+        lambda sde, x, t, dt, dw: x + sde.drift(x, t) * dt + sde.diffusion(x, t) * dw,
+        7,
+    ],
     "11.3": [0.0316, 1.0, 255 * 0.001],
-    "12.1": [lambda sigma: 0.5 / (0.5 + sigma), lambda sigma: (0.25 / (0.25 + sigma**2)) ** 0.5, lambda sigma: sigma**2 / (0.25 + sigma**2), lambda sigma: 1.0, 0.5],
-    "12.2": [0.002, 0.02, 2e-4, 6.34e-4, 1e-3],     # the ratio; B for the ratio's first power; …; without the linear term
-    "12.3": [1000, 999, 500, 301, 1443],            # 1/(1 − β); …; log₁₀; without ln 2
-    "12.4": [lambda x, eps, scale, std: -eps, lambda x, eps, scale, std: (x - std * eps) / scale, lambda x, eps, scale, std: -eps / std**2,
-             lambda x, eps, scale, std: eps / std, lambda x, eps, scale, std: -scale * eps / std, 1.0],
-    "13.1": [20, 1 / 0.05, frechet_bias(stored_moments()), 2 * frechet_bias(stored_moments()) / 0.05],
-    "13.2": [18, 35, 34, 17.5],                     # EDM's own count; evaluations; …
-    "13.3": [lambda s: 0.25 + (s**2 - 1) ** 2, lambda s: 0.5 + (s - 1).abs(), lambda s: (s - 1) ** 2, 0.25],
+    "12.1": [
+        lambda sigma: 0.5 / (0.5 + sigma),
+        lambda sigma: (0.25 / (0.25 + sigma**2)) ** 0.5,
+        lambda sigma: sigma**2 / (0.25 + sigma**2),
+        lambda sigma: 1.0,
+        0.5,
+    ],
+    "12.2": [
+        0.002,
+        0.02,
+        2e-4,
+        6.34e-4,
+        1e-3,
+    ],  # the ratio; B for the ratio's first power; …; without the linear term
+    "12.3": [1000, 999, 500, 301, 1443],  # 1/(1 − β); …; log₁₀; without ln 2
+    "12.4": [
+        lambda x, eps, scale, std: -eps,
+        lambda x, eps, scale, std: (x - std * eps) / scale,
+        lambda x, eps, scale, std: -eps / std**2,
+        lambda x, eps, scale, std: eps / std,
+        lambda x, eps, scale, std: -scale * eps / std,
+        1.0,
+    ],
+    "13.1": [
+        20,
+        1 / 0.05,
+        frechet_bias(stored_moments()),
+        2 * frechet_bias(stored_moments()) / 0.05,
+    ],
+    "13.2": [18, 35, 34, 17.5],  # EDM's own count; evaluations; …
+    "13.3": [
+        lambda s: 0.25 + (s**2 - 1) ** 2,
+        lambda s: 0.5 + (s - 1).abs(),
+        lambda s: (s - 1) ** 2,
+        0.25,
+    ],
     "13.4": [(0.9, 1), (1, 1), (0.9, 0.9), (1, 0.9, 0), (0.9,)],
-    "13.5": [(3.680, 3.762), (3.768, 3.680), (-4.232, 3.680), (3.762, 11.675), (2.608, 2.551), (3.762,)],     # …; log₂ 256; no width; …; nats
+    "13.5": [
+        (3.680, 3.762),
+        (3.768, 3.680),
+        (-4.232, 3.680),
+        (3.762, 11.675),
+        (2.608, 2.551),
+        (3.762,),
+    ],  # …; log₂ 256; no width; …; nats
     "14.1": [1.0, 0.5, 0.667],
     "14.2": [lambda s: 4 / (4 + s**2), lambda s: 2 * s**2 / (2 + s**2), lambda s: s**2, 4.0],
     "14.3": [1.5, 0.9, 0.5],
     "14.4": [1 / 4, 16, 1.0],
-    "15.1": [lambda N: torch.cos(math.pi / (2 * N)), lambda N: 1 - math.pi**2 / (8 * N), lambda N: torch.cos(math.pi / N) ** N, 0.9],
+    "15.1": [
+        lambda N: torch.cos(math.pi / (2 * N)),
+        lambda N: 1 - math.pi**2 / (8 * N),
+        lambda N: torch.cos(math.pi / N) ** N,
+        0.9,
+    ],
     "15.2": [lambda x, v, t: x - t * v, lambda x, v, t: x + t * v, lambda x, v, t: v, 1.0],
     "15.3": [lambda s: math.pi / 2 * s**2, lambda s: 0 * s, lambda s: s, math.pi / 2],
     "15.4": [lambda b: 1 / b - b / 4, lambda b: b / 4 - 1 / b**2, lambda b: b / 2 - 1 / b, 0.0],

@@ -1,4 +1,5 @@
-"""DPM-Solver++ and EDM's Heun: exact where they must be, of the order that they claim, and what they refuse."""
+"""DPM-Solver++ and EDM's Heun: exact where they must be, of the order that they claim, and what
+they refuse."""
 
 import math
 
@@ -10,7 +11,16 @@ from sdelib.densities import GaussianMixture, garden
 from sdelib.few_steps import DPMSolver, EDMHeun
 from sdelib.predictor_corrector import exponential
 from sdelib.sdes import VE, VP, GeometricBrownian, NoiseLevel, Reverse, SubVP
-from sdelib.solvers import Counted, geometric_times, heun, integrate, karras_times, solve, trajectory, uniform_times
+from sdelib.solvers import (
+    Counted,
+    geometric_times,
+    heun,
+    integrate,
+    karras_times,
+    solve,
+    trajectory,
+    uniform_times,
+)
 
 PROCESSES = [VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VP", "SubVP", "NoiseLevel"]
@@ -21,6 +31,7 @@ def point_score(sde, m):
     def score(x, t):
         scale, std = sde.marginal(t)
         return (scale * m - x) / std**2
+
     return score
 
 
@@ -28,11 +39,13 @@ def bell_score(sde, m, v):
     def score(x, t):
         scale, std = sde.marginal(t)
         return (scale * m - x) / (scale**2 * v + std**2)
+
     return score
 
 
 class Kick:
-    """Noise √|dt| in row k of x at step k and none elsewhere: the response of a linear solver to each draw of its own."""
+    """Noise √|dt| in row k of x at step k and none elsewhere: the response of a linear solver to
+    each draw of its own."""
 
     def __init__(self, steps):
         self.steps, self.k = steps, 0
@@ -45,7 +58,8 @@ class Kick:
 
 
 def linear_law(sde, make_step, times, mean, variance):
-    """(mean, variance) at the end, exactly, for a score that is affine in x; row 0 starts at 0, row 1 at 1, then the kicks."""
+    """(mean, variance) at the end, exactly, for a score that is affine in x; row 0 starts at 0, row
+    1 at 1, then the kicks."""
     x = torch.zeros(len(times) + 1, 1, **f64)
     x[1] = 1
     end = solve(sde, x, times, make_step(), noise=Kick(len(times) - 1))[:, 0]
@@ -57,11 +71,18 @@ def linear_law(sde, make_step, times, mean, variance):
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("sde", PROCESSES, ids=NAMES)
 def test_dpm_is_exact_for_one_point_at_any_step(sde, order, eta):
-    """The denoiser of one point is constant, so D̃ = D and the rest is solved exactly: three steps end in N(scale·m, std²)."""
+    """The denoiser of one point is constant, so D̃ = D and the rest is solved exactly: three steps
+    end in N(scale·m, std²)."""
     m, t_min = 0.7, 0.01 * sde.T
     (scale, std), (scale_0, std_0) = (sde.marginal(torch.tensor(t, **f64)) for t in (sde.T, t_min))
     times = uniform_times(sde.T, t_min, 3)
-    mean, variance = linear_law(Reverse(sde, point_score(sde, m), eta), lambda: DPMSolver(order), times, float(scale * m), float(std**2))
+    mean, variance = linear_law(
+        Reverse(sde, point_score(sde, m), eta),
+        lambda: DPMSolver(order),
+        times,
+        float(scale * m),
+        float(std**2),
+    )
     assert (mean, variance) == pytest.approx((float(scale_0 * m), float(std_0**2)), rel=1e-9)
 
 
@@ -72,23 +93,43 @@ def slope(errors, steps):
 
 
 @pytest.mark.parametrize("sde", PROCESSES, ids=NAMES)
-@pytest.mark.parametrize("make, order", [(lambda: DPMSolver(1), 1), (lambda: DPMSolver(2), 2), (lambda: EDMHeun(), 2)],
-                         ids=["DDIM", "DPM-Solver++(2M)", "EDM Heun"])
+@pytest.mark.parametrize(
+    "make, order",
+    [(lambda: DPMSolver(1), 1), (lambda: DPMSolver(2), 2), (lambda: EDMHeun(), 2)],
+    ids=["DDIM", "DPM-Solver++(2M)", "EDM Heun"],
+)
 def test_order_of_the_probability_flow(sde, make, order):
-    """End points against a fine solution of the same flow, from the same starts; grids geometric in std/scale."""
-    start, stop = float(sde.time(torch.tensor(6.0, **f64))), float(sde.time(torch.tensor(0.2, **f64)))
-    x = garden(torch.float64).diffused(sde, start).sample(60, generator=torch.Generator().manual_seed(0))
+    """End points against a fine solution of the same flow, from the same starts; grids geometric in
+    std/scale."""
+    start, stop = (
+        float(sde.time(torch.tensor(6.0, **f64))),
+        float(sde.time(torch.tensor(0.2, **f64))),
+    )
+    x = (
+        garden(torch.float64)
+        .diffused(sde, start)
+        .sample(60, generator=torch.Generator().manual_seed(0))
+    )
     back = Reverse(sde, garden(torch.float64).score_of(sde), 0.0)
     exact = solve(back, x, geometric_times(sde, start, stop, 1500), EDMHeun(), noise=Still(x))
     steps = (64, 128, 256)
-    errors = [float((solve(back, x, geometric_times(sde, start, stop, n), make(), noise=Still(x)) - exact).square().sum(1).mean().sqrt())
-              for n in steps]
+    errors = [
+        float(
+            (solve(back, x, geometric_times(sde, start, stop, n), make(), noise=Still(x)) - exact)
+            .square()
+            .sum(1)
+            .mean()
+            .sqrt()
+        )
+        for n in steps
+    ]
     assert slope(errors, steps) == pytest.approx(order, abs=0.15)
 
 
 @pytest.mark.parametrize("eta", [0.5, 1.0])
 def test_weak_order_of_the_sde_form(eta):
-    """For Gaussian data the variance at the end is computed exactly; its error falls with order 2, and with 1 for order = 1."""
+    """For Gaussian data the variance at the end is computed exactly; its error falls with order 2,
+    and with 1 for order = 1."""
     sde, m, v = VP(), 0.3, 0.25
     steps, start, stop = (128, 256, 512), 1.0, 0.05
     scale, std = sde.marginal(torch.tensor([start, stop], **f64))
@@ -96,8 +137,13 @@ def test_weak_order_of_the_sde_form(eta):
     for order, expected in ((1, 1), (2, 2)):
         errors = []
         for n in steps:
-            _, variance = linear_law(Reverse(sde, bell_score(sde, m, v), eta), lambda: DPMSolver(order),
-                                     geometric_times(sde, start, stop, n), float(scale[0] * m), float(scale[0] ** 2 * v + std[0] ** 2))
+            _, variance = linear_law(
+                Reverse(sde, bell_score(sde, m, v), eta),
+                lambda: DPMSolver(order),
+                geometric_times(sde, start, stop, n),
+                float(scale[0] * m),
+                float(scale[0] ** 2 * v + std[0] ** 2),
+            )
             errors.append(abs(variance - truth))
         assert slope(errors, steps) == pytest.approx(expected, abs=0.15), errors
 
@@ -105,18 +151,30 @@ def test_weak_order_of_the_sde_form(eta):
 def test_first_order_without_noise_is_ddim():
     """x' = scale'·D + std'·ε with ε = −std·s: DDIM as its authors write it."""
     sde = VP()
-    x, t, t_next = torch.randn(5, 2, generator=torch.Generator().manual_seed(1), **f64), torch.tensor(0.6, **f64), torch.tensor(0.4, **f64)
+    x, t, t_next = (
+        torch.randn(5, 2, generator=torch.Generator().manual_seed(1), **f64),
+        torch.tensor(0.6, **f64),
+        torch.tensor(0.4, **f64),
+    )
     score = garden(torch.float64).score_of(sde)
     (scale, std), (scale_next, std_next) = sde.marginal(t), sde.marginal(t_next)
     s = score(x, t)
     ddim = scale_next * (x + std**2 * s) / scale - std_next * std * s
-    torch.testing.assert_close(DPMSolver(1)(Reverse(sde, score, 0.0), x, t, t_next - t, 0 * x), ddim, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        DPMSolver(1)(Reverse(sde, score, 0.0), x, t, t_next - t, 0 * x),
+        ddim,
+        rtol=1e-12,
+        atol=1e-12,
+    )
 
 
 def test_it_starts_anew_where_it_must():
     """The same object gives the same answer twice, and after a solve of another shape."""
     sde = VP()
-    back, times = Reverse(sde, garden(torch.float64).score_of(sde), 0.0), geometric_times(sde, 1.0, 0.01, 8)
+    back, times = (
+        Reverse(sde, garden(torch.float64).score_of(sde), 0.0),
+        geometric_times(sde, 1.0, 0.01, 8),
+    )
     x = torch.randn(7, 2, generator=torch.Generator().manual_seed(2), **f64)
     step = DPMSolver()
     first = solve(back, x, times, step, noise=Still(x))
@@ -128,10 +186,17 @@ def test_it_starts_anew_where_it_must():
 
 def test_edm_without_churn_is_heun_where_time_is_the_noise_level():
     sde = NoiseLevel(20.0)
-    back, times = Reverse(sde, garden(torch.float64).score_of(sde), 0.0), karras_times(sde, 20.0, 0.05, 12)
+    back, times = (
+        Reverse(sde, garden(torch.float64).score_of(sde), 0.0),
+        karras_times(sde, 20.0, 0.05, 12),
+    )
     x = 20 * torch.randn(9, 2, generator=torch.Generator().manual_seed(3), **f64)
-    torch.testing.assert_close(trajectory(back, x, times, EDMHeun(), noise=Still(x)), trajectory(back, x, times, heun, noise=Still(x)),
-                               rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        trajectory(back, x, times, EDMHeun(), noise=Still(x)),
+        trajectory(back, x, times, heun, noise=Still(x)),
+        rtol=1e-10,
+        atol=1e-10,
+    )
 
 
 @pytest.mark.parametrize("sde", PROCESSES, ids=NAMES)
@@ -146,25 +211,38 @@ def test_edm_takes_the_same_steps_on_every_process(sde):
         z = torch.Generator().manual_seed(5)
         x = process.marginal(times[0])[0] * y
         unit = lambda t, t_next: (t_next - t).abs().sqrt() * torch.randn(4, 2, generator=z, **f64)
-        step = EDMHeun(churn=3.0, steps=10, s_max=7.0)     # no churn in the first step: T differs
-        for x in integrate(Reverse(process, garden(torch.float64).score_of(process), 0.0), x, times, step, noise=unit):
+        step = EDMHeun(churn=3.0, steps=10, s_max=7.0)  # no churn in the first step: T differs
+        for x in integrate(
+            Reverse(process, garden(torch.float64).score_of(process), 0.0),
+            x,
+            times,
+            step,
+            noise=unit,
+        ):
             pass
         ends.append(x / process.marginal(times[-1])[0])
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-6, atol=1e-6)
 
 
 def test_churn_keeps_the_law():
-    """Mean and variance of N(m, v) after 40 steps with churn, computed exactly; and churn does add noise."""
+    """Mean and variance of N(m, v) after 40 steps with churn, computed exactly; and churn does add
+    noise."""
     sde, m, v = NoiseLevel(20.0), 0.3, 0.25
     back, times = Reverse(sde, bell_score(sde, m, v), 0.0), karras_times(sde, 20.0, 0.02, 160)
     mean, variance = linear_law(back, lambda: EDMHeun(churn=30.0, steps=160), times, m, v + 400)
     still = linear_law(back, lambda: EDMHeun(), times, m, v + 400)
-    assert (mean, variance) == pytest.approx((m, v + 0.02**2), rel=5e-3)       # Heun's own error: below, a quarter of it with twice the steps
-    finer = linear_law(back, lambda: EDMHeun(churn=30.0, steps=320), karras_times(sde, 20.0, 0.02, 320), m, v + 400)
+    assert (mean, variance) == pytest.approx(
+        (m, v + 0.02**2), rel=5e-3
+    )  # Heun's own error: below, a quarter of it with twice the steps
+    finer = linear_law(
+        back, lambda: EDMHeun(churn=30.0, steps=320), karras_times(sde, 20.0, 0.02, 320), m, v + 400
+    )
     assert abs(finer[1] - (v + 0.0004)) < 0.4 * abs(variance - (v + 0.0004))
     assert abs(still[1] - variance) > 1e-9
-    silent = linear_law(back, lambda: EDMHeun(churn=30.0, steps=160, s_noise=0.0), times, m, v + 400)
-    assert silent[1] < 0.9 * variance                                            # without its noise the law is lost
+    silent = linear_law(
+        back, lambda: EDMHeun(churn=30.0, steps=160, s_noise=0.0), times, m, v + 400
+    )
+    assert silent[1] < 0.9 * variance  # without its noise the law is lost
 
 
 def test_cost():
@@ -172,17 +250,55 @@ def test_cost():
     x = torch.zeros(2, 2, **f64)
     for step, each in ((DPMSolver(), 1), (EDMHeun(), 2), (EDMHeun(churn=5.0, steps=6), 2)):
         counted = Counted(garden(torch.float64).score_of(sde))
-        solve(Reverse(sde, counted, 0.0), x, uniform_times(1.0, 0.1, 6), step, noise=WhiteNoise(x, generator=torch.Generator()))
+        solve(
+            Reverse(sde, counted, 0.0),
+            x,
+            uniform_times(1.0, 0.1, 6),
+            step,
+            noise=WhiteNoise(x, generator=torch.Generator()),
+        )
         assert counted.calls == 6 * each
 
 
-@pytest.mark.parametrize("act, says", [
-    (lambda: DPMSolver(3), "order = 3"), (lambda: EDMHeun(churn=-1.0), "churn = -1.0"), (lambda: EDMHeun(churn=math.nan), "churn = nan"),
-    (lambda: EDMHeun(steps=0), "steps = 0"),
-    (lambda: DPMSolver()(GeometricBrownian(), *[torch.ones(2, 1)] * 1, torch.tensor(1.0), torch.tensor(-0.1), torch.zeros(2, 1)), "sde = GeometricBrownian"),
-    (lambda: EDMHeun()(Reverse(VP(), lambda x, t: -x, 1.0), torch.ones(2, 1), torch.tensor(1.0), torch.tensor(-0.1), torch.zeros(2, 1)), "sde.eta = 1"),
-    (lambda: DPMSolver()(Reverse(VP(), lambda x, t: x * math.nan), torch.ones(2, 1), torch.tensor(1.0), torch.tensor(-0.1), torch.zeros(2, 1)), "score"),
-])
+@pytest.mark.parametrize(
+    "act, says",
+    [
+        (lambda: DPMSolver(3), "order = 3"),
+        (lambda: EDMHeun(churn=-1.0), "churn = -1.0"),
+        (lambda: EDMHeun(churn=math.nan), "churn = nan"),
+        (lambda: EDMHeun(steps=0), "steps = 0"),
+        (
+            lambda: DPMSolver()(
+                GeometricBrownian(),
+                *[torch.ones(2, 1)] * 1,
+                torch.tensor(1.0),
+                torch.tensor(-0.1),
+                torch.zeros(2, 1),
+            ),
+            "sde = GeometricBrownian",
+        ),
+        (
+            lambda: EDMHeun()(
+                Reverse(VP(), lambda x, t: -x, 1.0),
+                torch.ones(2, 1),
+                torch.tensor(1.0),
+                torch.tensor(-0.1),
+                torch.zeros(2, 1),
+            ),
+            "sde.eta = 1",
+        ),
+        (
+            lambda: DPMSolver()(
+                Reverse(VP(), lambda x, t: x * math.nan),
+                torch.ones(2, 1),
+                torch.tensor(1.0),
+                torch.tensor(-0.1),
+                torch.zeros(2, 1),
+            ),
+            "score",
+        ),
+    ],
+)
 def test_what_they_refuse(act, says):
     with pytest.raises(ValueError, match=says):
         act()

@@ -1,6 +1,8 @@
-"""Every public function of sdelib, given odd shapes, types and numbers: a finite result, or a ValueError in words. Never silence.
+"""Every public function of sdelib, given odd shapes, types and numbers: a finite result, or a
+ValueError in words. Never silence.
 
-`fuzzed(f, g)` registers functions and runs the body below it for each, with values that hypothesis draws.
+`fuzzed(f, g)` registers functions and runs the body below it for each, with values that hypothesis
+draws.
 A registry test at the end finds a public function that is neither fuzzed nor excused.
 """
 
@@ -21,16 +23,40 @@ from hypothesis import HealthCheck, Phase, configuration, given, settings
 from hypothesis import strategies as st
 
 import sdelib
-from sdelib import (brownian, data, denoiser, densities, errors, few_steps, flow_matching, guidance, inverse_problems, langevin, likelihood,
-                    metrics, networks, plotting, predictor_corrector, probability_flow, sampling, score_matching, sdes, solvers, widgets)
+from sdelib import (
+    brownian,
+    data,
+    denoiser,
+    densities,
+    errors,
+    few_steps,
+    flow_matching,
+    guidance,
+    inverse_problems,
+    langevin,
+    likelihood,
+    metrics,
+    networks,
+    plotting,
+    predictor_corrector,
+    probability_flow,
+    sampling,
+    score_matching,
+    sdes,
+    solvers,
+    widgets,
+)
 from sdelib.widgets import frames
 
-configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "sdelib-hypothesis")     # it leaves nothing in the checkout
+configuration.set_hypothesis_home_dir(
+    Path(tempfile.gettempdir()) / "sdelib-hypothesis"
+)  # it leaves nothing in the checkout
 HERE = Path(sdelib.__file__).parent
 FUZZED: list = []
 
 
 # ---------------------------------------------------------------- the judge
+
 
 def numbers_in(thing):
     """Every number of a result, as arrays."""
@@ -47,19 +73,23 @@ def numbers_in(thing):
 
 
 def sound(body) -> bool:
-    """True for a finite result, False for a ValueError that sdelib itself raised in words. Anything else is a failure."""
+    """True for a finite result, False for a ValueError that sdelib itself raised in words. Anything
+    else is a failure."""
     try:
         result = body()
     except ValueError as error:
         raised = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-        assert HERE in raised.parents and len(str(error)) > 20, f"{raised} said {error!r}: sdelib should say it in its own words"
+        assert HERE in raised.parents and len(str(error)) > 20, (
+            f"{raised} said {error!r}: sdelib should say it in its own words"
+        )
         return False
     assert all(np.isfinite(a).all() for a in numbers_in(result)), f"silence: {result}"
     return True
 
 
 def fuzzed(*functions, examples=30):
-    """Run the body as body(f, draw) for each f; body returns what must be finite. At least one of the examples must be answered."""
+    """Run the body as body(f, draw) for each f; body returns what must be finite. At least one of
+    the examples must be answered."""
     FUZZED.extend(functions)
 
     def register(body):
@@ -67,8 +97,14 @@ def fuzzed(*functions, examples=30):
         def test(f):
             answered = []
 
-            @settings(max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
-                      phases=[Phase.generate])
+            @settings(
+                max_examples=examples,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+                phases=[Phase.generate],
+            )
             @given(st.data())
             def run(drawn):
                 answered.append(sound(lambda: body(f, drawn.draw)))
@@ -83,6 +119,7 @@ def fuzzed(*functions, examples=30):
 
 # ---------------------------------------------------------------- what is drawn
 
+
 def often(usual, *odd):
     """A value that is one of `usual` in about two draws of three, else one of `odd`."""
     return st.one_of(st.sampled_from(usual), st.sampled_from(usual), st.sampled_from(odd))
@@ -96,12 +133,23 @@ def size(*usual):
     return often(usual, *EXTREME)
 
 
-POSITIVE = size(0.1, 0.5, 1.0, 3.0)              # a σ, a tolerance, a weight
-TIME = size(0.001, 0.3, 0.5, 0.9)                # a t of a process on [0, 1]
-DTYPE = often((torch.float32, torch.float64), torch.float16, torch.bfloat16, torch.int64, torch.int32)
+POSITIVE = size(0.1, 0.5, 1.0, 3.0)  # a σ, a tolerance, a weight
+TIME = size(0.001, 0.3, 0.5, 0.9)  # a t of a process on [0, 1]
+DTYPE = often(
+    (torch.float32, torch.float64), torch.float16, torch.bfloat16, torch.int64, torch.int32
+)
 COUNT = often((1, 2, 5), 0)
 POINTS = often(((3, 2), (1, 2)), (0, 2), (2,), (), (3, 1), (4, 0), (2, 3, 2), (0,))
-IMAGES = often(((2, 1, 28, 28), (1, 1, 28, 28)), (0, 1, 28, 28), (2, 1, 8, 8), (2, 1, 7, 9), (2, 3, 28, 28), (28, 28), (2, 1, 0, 0), ())
+IMAGES = often(
+    ((2, 1, 28, 28), (1, 1, 28, 28)),
+    (0, 1, 28, 28),
+    (2, 1, 8, 8),
+    (2, 1, 7, 9),
+    (2, 3, 28, 28),
+    (28, 28),
+    (2, 1, 0, 0),
+    (),
+)
 
 
 def generator():
@@ -113,22 +161,28 @@ def tensor(shape, dtype=torch.float32, scale=1.0):
 
 
 def points(draw, shapes=POINTS, dtypes=DTYPE):
-    """A tensor of an odd shape and type; its numbers are of ordinary or of extreme size, and finite in its type."""
+    """A tensor of an odd shape and type; its numbers are of ordinary or of extreme size, and finite
+    in its type."""
     return tensor(draw(shapes), draw(dtypes), draw(often((1.0,), 0.0, 1e-6, 100.0)))
 
 
 def time(draw, x, values=TIME):
-    """t as a number, a scalar tensor, one for each x, or of a wrong shape; sometimes in another type than x."""
+    """t as a number, a scalar tensor, one for each x, or of a wrong shape; sometimes in another
+    type than x."""
     t = draw(values)
     if draw(st.booleans()):
-        return torch.tensor(t, dtype=torch.float64).to(draw(often((torch.float32, torch.float64), torch.float16)))
+        return torch.tensor(t, dtype=torch.float64).to(
+            draw(often((torch.float32, torch.float64), torch.float16))
+        )
     n = len(x) if x.ndim else 1
     many = torch.full(draw(often(((n,), ()), (n + 1,), (n, 1))), t, dtype=torch.float64)
     return many.to(draw(st.sampled_from([torch.float32, torch.float64])))
 
 
 def shaped(out, x):
-    assert out.shape == x.shape and out.dtype == x.dtype and out.device == x.device, f"{out.shape}, {out.dtype} for {x.shape}, {x.dtype}"
+    assert out.shape == x.shape and out.dtype == x.dtype and out.device == x.device, (
+        f"{out.shape}, {out.dtype} for {x.shape}, {x.dtype}"
+    )
     return out
 
 
@@ -142,15 +196,27 @@ def normal(x, t):
     return -x
 
 
-PROCESSES = (sdes.VE(), sdes.VE.power(25.0), sdes.VP(), sdes.SubVP(), sdes.NoiseLevel(), flow_matching.StraightPath())
+PROCESSES = (
+    sdes.VE(),
+    sdes.VE.power(25.0),
+    sdes.VP(),
+    sdes.SubVP(),
+    sdes.NoiseLevel(),
+    flow_matching.StraightPath(),
+)
 PROCESS = st.sampled_from(PROCESSES)
 GARDEN = densities.garden()
 
 
 # ---------------------------------------------------------------- processes
 
-KINDS = {sdes.VE: ("sigma_min", "sigma_max", "T"), sdes.VP: ("beta_min", "beta_max", "T"), sdes.SubVP: ("beta_min", "beta_max", "T"),
-         sdes.NoiseLevel: ("T",), flow_matching.StraightPath: ("T",)}
+KINDS = {
+    sdes.VE: ("sigma_min", "sigma_max", "T"),
+    sdes.VP: ("beta_min", "beta_max", "T"),
+    sdes.SubVP: ("beta_min", "beta_max", "T"),
+    sdes.NoiseLevel: ("T",),
+    flow_matching.StraightPath: ("T",),
+}
 
 
 @fuzzed(*KINDS, examples=60)
@@ -158,14 +224,20 @@ def test_gaussian_processes(f, draw):
     sde = made(draw, f, **{name: POSITIVE for name in KINDS[f]})
     x = points(draw)
     t = time(draw, x)
-    out = [shaped(sde.perturb(x, t, x), x), shaped(sde.drift(x, t), x), (sde.diffusion(x, t) * x).expand_as(x),
-           sde.sample_prior((2, 2), generator=generator())]
+    out = [
+        shaped(sde.perturb(x, t, x), x),
+        shaped(sde.drift(x, t), x),
+        (sde.diffusion(x, t) * x).expand_as(x),
+        sde.sample_prior((2, 2), generator=generator()),
+    ]
     if torch.is_tensor(t):
         scale, std = sde.marginal(t)
         assert scale.shape == std.shape == t.shape and bool((scale > 0).all() & (std >= 0).all())
         t = t.double()
         (scale, std), there = sde.marginal(t), sde.time(sde.ratio(t))
-        assert torch.allclose(there, t.clamp(0, sde.T), rtol=1e-5, atol=1e-7 * sde.T)          # the inverse, to float32's digits
+        assert torch.allclose(
+            there, t.clamp(0, sde.T), rtol=1e-5, atol=1e-7 * sde.T
+        )  # the inverse, to float32's digits
         out += [scale, std, sde.ratio(t), *sde.transition(t / 2, t)]
         out.append(sde.time(torch.full((2,), draw(POSITIVE), dtype=torch.float64).to(draw(DTYPE))))
     return out
@@ -174,16 +246,31 @@ def test_gaussian_processes(f, draw):
 @fuzzed(sdes.VE.power, flow_matching.StraightPath.up_to)
 def test_processes_by_one_number(f, draw):
     sde = f(draw(often((2.0, 25.0), *EXTREME, 1.0, 1 + 1e-15)))
-    return sde.T, sde.prior_std, sde.ratio(torch.tensor(sde.T)), sde.sample_prior((3,), generator=generator())
+    return (
+        sde.T,
+        sde.prior_std,
+        sde.ratio(torch.tensor(sde.T)),
+        sde.sample_prior((3,), generator=generator()),
+    )
 
 
 @fuzzed(sdes.OrnsteinUhlenbeck, sdes.GeometricBrownian)
 def test_processes_with_exact_laws(f, draw):
-    sde = made(draw, f, sigma=POSITIVE, mu=POSITIVE, **({"theta": POSITIVE} if f is sdes.OrnsteinUhlenbeck else {}))
+    sde = made(
+        draw,
+        f,
+        sigma=POSITIVE,
+        mu=POSITIVE,
+        **({"theta": POSITIVE} if f is sdes.OrnsteinUhlenbeck else {}),
+    )
     x = points(draw)
     t = time(draw, x)
     out = [shaped(sde.drift(x, t), x), (sde.diffusion(x, t) * x).expand_as(x)]
-    return out + ([*sde.law(x, t)] if f is sdes.OrnsteinUhlenbeck else [shaped(sde.path(x, t, torch.zeros_like(x)), x)])
+    return out + (
+        [*sde.law(x, t)]
+        if f is sdes.OrnsteinUhlenbeck
+        else [shaped(sde.path(x, t, torch.zeros_like(x)), x)]
+    )
 
 
 @fuzzed(sdes.Langevin, sdes.Reverse)
@@ -201,10 +288,11 @@ def test_processes_of_a_score(f, draw):
 def test_like(f, draw):
     x = points(draw)
     t = f(time(draw, x), x)
-    shaped(x * t, x)             # what value t may have, the process judges
+    shaped(x * t, x)  # what value t may have, the process judges
 
 
 # ---------------------------------------------------------------- noise, grids, solvers
+
 
 @fuzzed(brownian.WhiteNoise, brownian.BrownianPath, brownian.Still)
 def test_noise(f, draw):
@@ -227,8 +315,19 @@ def test_grids(f, draw):
     return times
 
 
-STEPS = (solvers.euler_maruyama, solvers.milstein, solvers.platen, solvers.heun, solvers.heun_ito, solvers.sra, probability_flow.rk45,
-         predictor_corrector.exponential, predictor_corrector.reverse_diffusion, predictor_corrector.ancestral, predictor_corrector.stay)
+STEPS = (
+    solvers.euler_maruyama,
+    solvers.milstein,
+    solvers.platen,
+    solvers.heun,
+    solvers.heun_ito,
+    solvers.sra,
+    probability_flow.rk45,
+    predictor_corrector.exponential,
+    predictor_corrector.reverse_diffusion,
+    predictor_corrector.ancestral,
+    predictor_corrector.stay,
+)
 
 
 def grid(draw, sde):
@@ -240,7 +339,9 @@ def grid(draw, sde):
 def solved(draw, step, eta, images=False):
     sde, x = draw(PROCESS), points(draw)
     sde, times = sdes.Reverse(sde, normal, eta), grid(draw, sde)
-    noise = draw(st.sampled_from([brownian.Still(x), brownian.WhiteNoise(x, generator=generator())]))
+    noise = draw(
+        st.sampled_from([brownian.Still(x), brownian.WhiteNoise(x, generator=generator())])
+    )
     return shaped(solvers.solve(sde, x, times, step, noise=noise), x)
 
 
@@ -252,17 +353,38 @@ def test_steps_in_the_loop(f, draw):
 @fuzzed(few_steps.DPMSolver, few_steps.EDMHeun, predictor_corrector.PredictorCorrector)
 def test_steps_with_settings(f, draw):
     if f is few_steps.DPMSolver:
-        return solved(draw, f(draw(often((1, 2), 0, 3, 1.5, math.nan))), draw(often((0.0, 1.0), 0.5)))
+        return solved(
+            draw, f(draw(often((1, 2), 0, 3, 1.5, math.nan))), draw(often((0.0, 1.0), 0.5))
+        )
     if f is few_steps.EDMHeun:
-        how = dict(churn=POSITIVE, steps=often((1, 10), 0, -1, 2.5), s_noise=POSITIVE, s_min=POSITIVE, s_max=POSITIVE)
+        how = dict(
+            churn=POSITIVE,
+            steps=often((1, 10), 0, -1, 2.5),
+            s_noise=POSITIVE,
+            s_min=POSITIVE,
+            s_max=POSITIVE,
+        )
         return solved(draw, made(draw, f, **how), 0.0)
-    return solved(draw, f(predictor_corrector.stay, draw(POSITIVE), draw(often((0, 1, 2), -1, 1.5)), generator=generator()), 1.0)
+    return solved(
+        draw,
+        f(
+            predictor_corrector.stay,
+            draw(POSITIVE),
+            draw(often((0, 1, 2), -1, 1.5)),
+            generator=generator(),
+        ),
+        1.0,
+    )
 
 
 @fuzzed(solvers.integrate, solvers.solve, solvers.trajectory)
 def test_the_time_loop(f, draw):
     x = points(draw)
-    sde = draw(st.sampled_from([sdes.OrnsteinUhlenbeck(), sdes.GeometricBrownian(), sdes.Langevin(lambda x: -x)]))
+    sde = draw(
+        st.sampled_from(
+            [sdes.OrnsteinUhlenbeck(), sdes.GeometricBrownian(), sdes.Langevin(lambda x: -x)]
+        )
+    )
     out = f(sde, x, grid(draw, sdes.VE()), noise=brownian.WhiteNoise(x, generator=generator()))
     return [shaped(a, x) for a in out] if f is not solvers.solve else shaped(out, x)
 
@@ -272,7 +394,11 @@ def test_adaptive(f, draw):
     x, (start, stop) = points(draw), (draw(size(0.9, 1.0)), draw(size(0.5, 0.6)))
     noise = brownian.WhiteNoise(x, generator=generator())
     how = {name: draw(size(0.1, 0.3)) for name in ("rtol", "atol", "first")}
-    steps = list(itertools.islice(f(sdes.Reverse(sdes.VP(), normal), x, start, stop, noise=noise, **how), 200))
+    steps = list(
+        itertools.islice(
+            f(sdes.Reverse(sdes.VP(), normal), x, start, stop, noise=noise, **how), 200
+        )
+    )
     return [shaped(y, x) for _, y in steps]
 
 
@@ -296,25 +422,57 @@ def test_langevin_step_size(f, draw):
 
 # ---------------------------------------------------------------- densities
 
+
 @fuzzed(densities.GaussianMixture, examples=60)
 def test_mixtures(f, draw):
-    mixture = f(draw(often(([1.0, 2.0], [0.5, 0.5]), [1.0], [0.0, 1.0], [math.nan, 1.0], [1.0, -1.0], [1e300, 1.0])),
-                points(draw, often(((2, 2),), (2, 1), (0, 2), (2,), (2, 0))), draw(often((0.5, 1.0, [0.3, 0.6]), [1.0], *EXTREME)))
+    mixture = f(
+        draw(
+            often(
+                ([1.0, 2.0], [0.5, 0.5]),
+                [1.0],
+                [0.0, 1.0],
+                [math.nan, 1.0],
+                [1.0, -1.0],
+                [1e300, 1.0],
+            )
+        ),
+        points(draw, often(((2, 2),), (2, 1), (0, 2), (2,), (2, 0))),
+        draw(often((0.5, 1.0, [0.3, 0.6]), [1.0], *EXTREME)),
+    )
     d, x = mixture.dim, points(draw)
     mixture = mixture.blurred(draw(POSITIVE), draw(POSITIVE)) if draw(st.booleans()) else mixture
     s, p, r = shaped(mixture.score(x), x), mixture.log_prob(x), mixture.responsibilities(x)
-    assert p.shape == x.shape[:-1] and torch.allclose(r.double().sum(-1), torch.ones(()).double(), atol=1e-2)
+    assert p.shape == x.shape[:-1] and torch.allclose(
+        r.double().sum(-1), torch.ones(()).double(), atol=1e-2
+    )
     y = x.double().requires_grad_()
-    known, = torch.autograd.grad(mixture.log_prob(y).sum(), y)
-    close = torch.allclose(mixture.score(y).detach(), known, rtol=1e-3, atol=1e-3 * float(known.abs().max() if known.numel() else 0) + 1e-9)
+    (known,) = torch.autograd.grad(mixture.log_prob(y).sum(), y)
+    close = torch.allclose(
+        mixture.score(y).detach(),
+        known,
+        rtol=1e-3,
+        atol=1e-3 * float(known.abs().max() if known.numel() else 0) + 1e-9,
+    )
     assert close, "the score is not the gradient of log_prob"
     t = time(draw, x)
     diffused = mixture.diffused(draw(PROCESS), t)
     n = draw(COUNT)
     drawn = mixture.sample(n, generator=generator())
     assert drawn.shape == (n, d)
-    told = mixture.conditioned(points(draw, often(((1, d),), (1, d + 1), (0, d), (d,))), torch.zeros(1), draw(POSITIVE))
-    return s, p, r, mixture.mean, mixture.covariance, shaped(diffused.score(x), x), drawn, told.mean, told.covariance
+    told = mixture.conditioned(
+        points(draw, often(((1, d),), (1, d + 1), (0, d), (d,))), torch.zeros(1), draw(POSITIVE)
+    )
+    return (
+        s,
+        p,
+        r,
+        mixture.mean,
+        mixture.covariance,
+        shaped(diffused.score(x), x),
+        drawn,
+        told.mean,
+        told.covariance,
+    )
 
 
 @fuzzed(densities.EmpiricalDensity, examples=60)
@@ -326,10 +484,24 @@ def test_empirical_densities(f, draw):
     assert p.shape == x.shape[:1]
     distance, index = density.nearest(x)
     if y.dtype == x.dtype == torch.float64 and float(torch.as_tensor(density.std)) >= 0.1:
-        r = torch.softmax(-(x.flatten(1)[:, None] - density.scale * y.flatten(1)).square().sum(-1) / (2 * density.std**2), 1)
-        assert torch.allclose(mean.flatten(1), r @ y.flatten(1), rtol=1e-4, atol=1e-4 * (1 + float(y.abs().max())))
+        r = torch.softmax(
+            -(x.flatten(1)[:, None] - density.scale * y.flatten(1)).square().sum(-1)
+            / (2 * density.std**2),
+            1,
+        )
+        assert torch.allclose(
+            mean.flatten(1), r @ y.flatten(1), rtol=1e-4, atol=1e-4 * (1 + float(y.abs().max()))
+        )
     later = density.diffused(draw(PROCESS), time(draw, x))
-    return shaped(mean, x), shaped(s, x), p, distance, index, shaped(later.score(x), x), density.sample(draw(COUNT), generator=generator())
+    return (
+        shaped(mean, x),
+        shaped(s, x),
+        p,
+        distance,
+        index,
+        shaped(later.score(x), x),
+        density.sample(draw(COUNT), generator=generator()),
+    )
 
 
 @fuzzed(densities.two_modes, densities.garden)
@@ -351,27 +523,53 @@ def test_point_sets(f, draw):
 
 # ---------------------------------------------------------------- losses
 
-@fuzzed(score_matching.fisher_divergence, score_matching.implicit_loss, score_matching.sliced_loss, score_matching.denoising_loss,
-        score_matching.divergence, score_matching.slope_along)
+
+@fuzzed(
+    score_matching.fisher_divergence,
+    score_matching.implicit_loss,
+    score_matching.sliced_loss,
+    score_matching.denoising_loss,
+    score_matching.divergence,
+    score_matching.slope_along,
+)
 def test_losses_of_one_density(f, draw):
     x = points(draw)
     field = lambda x: -x
     u = draw(st.sampled_from([x, torch.ones_like(x), x[..., :1] if x.ndim else x[None]]))
     sigma = draw(POSITIVE)
-    out = {score_matching.fisher_divergence: lambda: f(field, lambda x: -2 * x, x), score_matching.implicit_loss: lambda: f(field, x),
-           score_matching.sliced_loss: lambda: f(field, x, u), score_matching.denoising_loss: lambda: f(field, x, u, sigma),
-           score_matching.divergence: lambda: f(field, x), score_matching.slope_along: lambda: f(field, x, u)}[f]()
+    out = {
+        score_matching.fisher_divergence: lambda: f(field, lambda x: -2 * x, x),
+        score_matching.implicit_loss: lambda: f(field, x),
+        score_matching.sliced_loss: lambda: f(field, x, u),
+        score_matching.denoising_loss: lambda: f(field, x, u, sigma),
+        score_matching.divergence: lambda: f(field, x),
+        score_matching.slope_along: lambda: f(field, x, u),
+    }[f]()
     losses = out[1] if isinstance(out, tuple) else out
     assert losses.shape == x.shape[:1]
     if f is score_matching.divergence:
-        assert torch.allclose(losses, torch.tensor(-float(x[:1].numel())).to(losses))         # tr ∇(−x) = −d
+        assert torch.allclose(
+            losses, torch.tensor(-float(x[:1].numel())).to(losses)
+        )  # tr ∇(−x) = −d
     return out
 
 
 @fuzzed(score_matching.DenoisingLoss, score_matching.LadderLoss, flow_matching.FlowMatchingLoss)
 def test_losses_of_many_levels(f, draw):
     if f is score_matching.LadderLoss:
-        loss = f(draw(often(((0.1, 1.0), (1.0,)), (), (1.0, 0.1), (0.0, 1.0), (0.1, math.inf), (math.nan, 1.0), (1e-40, 1e38))))
+        loss = f(
+            draw(
+                often(
+                    ((0.1, 1.0), (1.0,)),
+                    (),
+                    (1.0, 0.1),
+                    (0.0, 1.0),
+                    (0.1, math.inf),
+                    (math.nan, 1.0),
+                    (1e-40, 1e38),
+                )
+            )
+        )
     elif f is flow_matching.FlowMatchingLoss:
         loss = f(draw(PROCESS), draw(size(1e-5, 0.1)))
     else:
@@ -394,16 +592,25 @@ def test_conditional_velocity(f, draw):
     x, sde = points(draw), draw(PROCESS)
     t = time(draw, x)
     v = shaped(f(sde, x, t, 2 * x), x)
-    if isinstance(sde, flow_matching.StraightPath) and x.dtype == torch.float64 and float(torch.as_tensor(t).max()) < 0.95:
-        assert torch.allclose(v, x, rtol=1e-4, atol=1e-4 * (1 + float(x.abs().max())) if x.numel() else 0)      # z − x₀
+    if (
+        isinstance(sde, flow_matching.StraightPath)
+        and x.dtype == torch.float64
+        and float(torch.as_tensor(t).max()) < 0.95
+    ):
+        assert torch.allclose(
+            v, x, rtol=1e-4, atol=1e-4 * (1 + float(x.abs().max())) if x.numel() else 0
+        )  # z − x₀
     return v
 
 
 # ---------------------------------------------------------------- networks, denoisers, classifiers
 
 torch.manual_seed(0)
-NETWORKS = {networks.ScoreMLP: networks.ScoreMLP(sdes.VE(), width=16), networks.ScoreUNet: networks.ScoreUNet(sdes.VE(), (16, 16)),
-            flow_matching.VelocityMLP: flow_matching.VelocityMLP(sdes.VE(), width=16)}
+NETWORKS = {
+    networks.ScoreMLP: networks.ScoreMLP(sdes.VE(), width=16),
+    networks.ScoreUNet: networks.ScoreUNet(sdes.VE(), (16, 16)),
+    flow_matching.VelocityMLP: flow_matching.VelocityMLP(sdes.VE(), width=16),
+}
 DENOISER = denoiser.Denoiser((16, 16)).requires_grad_(False)
 CLASSIFIER = metrics.GarmentClassifier(8, 12).requires_grad_(False)
 NOISY = guidance.NoisyClassifier((16, 16)).requires_grad_(False)
@@ -419,7 +626,12 @@ def test_networks(f, draw):
 @fuzzed(networks.UNet)
 def test_unet(f, draw):
     x = points(draw, IMAGES)
-    return shaped(NETWORKS[networks.ScoreUNet].correction(x, torch.full((len(x) if x.ndim else 1,), draw(POSITIVE))), x)
+    return shaped(
+        NETWORKS[networks.ScoreUNet].correction(
+            x, torch.full((len(x) if x.ndim else 1,), draw(POSITIVE))
+        ),
+        x,
+    )
 
 
 @fuzzed(denoiser.Denoiser, guidance.NoisyClassifier, metrics.GarmentClassifier)
@@ -431,7 +643,9 @@ def test_networks_of_noisy_images(f, draw):
     return shaped(DENOISER(x, sigma, draw(LABEL)), x) if f is denoiser.Denoiser else NOISY(x, sigma)
 
 
-@fuzzed(denoiser.DenoiserLoss, guidance.NoisyClassificationLoss, metrics.ClassificationLoss, examples=20)
+@fuzzed(
+    denoiser.DenoiserLoss, guidance.NoisyClassificationLoss, metrics.ClassificationLoss, examples=20
+)
 def test_losses_of_images(f, draw):
     x, ordinary = points(draw, IMAGES), st.sampled_from((-1.2, 0.5))
     label = torch.zeros(draw(often((len(x) if x.ndim else 1,), 7)), dtype=torch.long)
@@ -456,10 +670,14 @@ def mean_of_normal(x, sigma, label=None):
 def test_score_from(f, draw):
     x, sde = points(draw), draw(PROCESS)
     t = time(draw, x)
-    s = shaped(f(mean_of_normal, sde, label=draw(LABEL), guidance=draw(size(0.0, 1.0, 3.0)))(x, t), x)
+    s = shaped(
+        f(mean_of_normal, sde, label=draw(LABEL), guidance=draw(size(0.0, 1.0, 3.0)))(x, t), x
+    )
     if x.dtype == torch.float64:
         scale, std = sde.marginal(torch.as_tensor(t).double().reshape(-1)[0])
-        assert torch.allclose(s, -x / (scale**2 + std**2), rtol=1e-3, atol=1e-3 * float(1 / std))    # the closed form of a Gaussian
+        assert torch.allclose(
+            s, -x / (scale**2 + std**2), rtol=1e-3, atol=1e-3 * float(1 / std)
+        )  # the closed form of a Gaussian
     return s
 
 
@@ -467,7 +685,9 @@ def test_score_from(f, draw):
 def test_first_time(f, draw):
     sde, sigma = draw(PROCESS), draw(size(0.002, 0.1))
     t = f(sde, sigma)
-    assert math.isclose(float(sde.ratio(torch.tensor(t, dtype=torch.float64))), sigma, rel_tol=1e-5, abs_tol=1e-12)
+    assert math.isclose(
+        float(sde.ratio(torch.tensor(t, dtype=torch.float64))), sigma, rel_tol=1e-5, abs_tol=1e-12
+    )
     return t
 
 
@@ -477,20 +697,43 @@ def test_guidance(f, draw):
         x = points(draw)
         return shaped(f(normal, normal, draw(POSITIVE))(x, time(draw, x)), x)
     x = points(draw, IMAGES)
-    return shaped(f(NOISY, sdes.VE(), draw(often((3, torch.tensor([1, 2])), 10, -1, 2.5)))(x, time(draw, x)), x)
+    return shaped(
+        f(NOISY, sdes.VE(), draw(often((3, torch.tensor([1, 2])), 10, -1, 2.5)))(x, time(draw, x)),
+        x,
+    )
 
 
 # ---------------------------------------------------------------- inverse problems
 
-LINEAR = (inverse_problems.Matrix, inverse_problems.Mask, inverse_problems.Pool, inverse_problems.Blur, inverse_problems.Identity)
+LINEAR = (
+    inverse_problems.Matrix,
+    inverse_problems.Mask,
+    inverse_problems.Pool,
+    inverse_problems.Blur,
+    inverse_problems.Identity,
+)
 
 
 def operator(draw, f):
     if f is inverse_problems.Matrix:
-        return f(torch.full(draw(often(((1, 2), (2, 2)), (2,), (0, 2), (1, 3))), draw(often((1.0,), math.nan))))
+        return f(
+            torch.full(
+                draw(often(((1, 2), (2, 2)), (2,), (0, 2), (1, 3))), draw(often((1.0,), math.nan))
+            )
+        )
     if f is inverse_problems.Mask:
         seen = torch.tensor([True, False])
-        return f(draw(often((seen,), seen & False, seen.float(), torch.ones(28, 28).bool(), torch.tensor(True))))
+        return f(
+            draw(
+                often(
+                    (seen,),
+                    seen & False,
+                    seen.float(),
+                    torch.ones(28, 28).bool(),
+                    torch.tensor(True),
+                )
+            )
+        )
     if f is inverse_problems.Pool:
         return f(draw(often((2, 1), 0, -1, 3, 2.5, math.nan)))
     return f(draw(POSITIVE)) if f is inverse_problems.Blur else f()
@@ -506,29 +749,57 @@ def test_operators(f, draw):
     y = A(x)
     back = shaped(A.adjoint(y), x)
     square = float(y.double().square().sum())
-    assert math.isclose(float((x.double() * back.double()).sum()), square, rel_tol=1e-5, abs_tol=1e-30)            # ⟨x, Aᵀ A x⟩ = ‖A x‖²
+    assert math.isclose(
+        float((x.double() * back.double()).sum()), square, rel_tol=1e-5, abs_tol=1e-30
+    )  # ⟨x, Aᵀ A x⟩ = ‖A x‖²
     return y, back
 
 
 @fuzzed(inverse_problems.observe)
 def test_observe(f, draw):
     kind = draw(st.sampled_from(LINEAR))
-    return f(operator(draw, kind), points(draw, seen_by(kind)), draw(POSITIVE), generator=generator())
+    return f(
+        operator(draw, kind), points(draw, seen_by(kind)), draw(POSITIVE), generator=generator()
+    )
 
 
 def posed(draw):
     """(operator, y, x): sometimes they fit."""
-    A, x = operator(draw, draw(st.sampled_from([inverse_problems.Mask, inverse_problems.Matrix]))), points(draw)
-    return A, draw(often((torch.zeros(1, 1),), torch.zeros(2, 1), torch.zeros(1), torch.full((1, 1), math.nan))), x
+    A, x = (
+        operator(draw, draw(st.sampled_from([inverse_problems.Mask, inverse_problems.Matrix]))),
+        points(draw),
+    )
+    return (
+        A,
+        draw(
+            often(
+                (torch.zeros(1, 1),),
+                torch.zeros(2, 1),
+                torch.zeros(1),
+                torch.full((1, 1), math.nan),
+            )
+        ),
+        x,
+    )
 
 
-@fuzzed(inverse_problems.posterior_score, inverse_problems.no_covariance, inverse_problems.isotropic, inverse_problems.tweedie)
+@fuzzed(
+    inverse_problems.posterior_score,
+    inverse_problems.no_covariance,
+    inverse_problems.isotropic,
+    inverse_problems.tweedie,
+)
 def test_posterior_scores(f, draw):
     A, y, x = posed(draw)
-    covariance = {inverse_problems.posterior_score: inverse_problems.tweedie, inverse_problems.isotropic: None}.get(f, f)
+    covariance = {
+        inverse_problems.posterior_score: inverse_problems.tweedie,
+        inverse_problems.isotropic: None,
+    }.get(f, f)
     covariance = inverse_problems.isotropic(draw(POSITIVE)) if covariance is None else covariance
     how = {"iterations": draw(often((1, 5), 0, -1, 1.5))}
-    score = inverse_problems.posterior_score(normal, draw(PROCESS), A, y, draw(POSITIVE), covariance, **how)
+    score = inverse_problems.posterior_score(
+        normal, draw(PROCESS), A, y, draw(POSITIVE), covariance, **how
+    )
     return shaped(score(x, time(draw, x)), x)
 
 
@@ -541,24 +812,53 @@ def test_steps_that_correct(f, draw):
 
 # ---------------------------------------------------------------- Langevin
 
+
 @fuzzed(langevin.langevin, langevin.Metropolis)
 def test_langevin(f, draw):
     x = points(draw)
     how = {"temperature": draw(size(1.0)), "generator": generator()}
-    step = solvers.euler_maruyama if f is langevin.langevin else f(lambda x: -x.flatten(1).square().sum(1) / 2, generator=generator())
-    states = langevin.langevin(lambda x: -x, x, draw(size(0.01, 0.5)), draw(often((1, 3), 0, -1, 1.5)), step, **how)
+    step = (
+        solvers.euler_maruyama
+        if f is langevin.langevin
+        else f(lambda x: -x.flatten(1).square().sum(1) / 2, generator=generator())
+    )
+    states = langevin.langevin(
+        lambda x: -x, x, draw(size(0.01, 0.5)), draw(often((1, 3), 0, -1, 1.5)), step, **how
+    )
     return [shaped(y, x) for y in states]
 
 
 @fuzzed(langevin.annealed_langevin)
 def test_annealed_langevin(f, draw):
-    x, sigmas = points(draw), draw(often(((0.1, 0.5), (1.0,)), (), (1.0, 0.1), (0.0, 1.0), (0.1, math.inf), (math.nan,), (1e-40, 1e38)))
-    states = f(lambda x, sigma: -x / (1 + sigma**2), x, sigmas, draw(often((1, 3), 0, -1, 1.5)), rate=draw(size(0.1, 1.0)),
-               consistent=draw(st.booleans()), generator=generator())
+    x, sigmas = (
+        points(draw),
+        draw(
+            often(
+                ((0.1, 0.5), (1.0,)),
+                (),
+                (1.0, 0.1),
+                (0.0, 1.0),
+                (0.1, math.inf),
+                (math.nan,),
+                (1e-40, 1e38),
+            )
+        ),
+    )
+    states = f(
+        lambda x, sigma: -x / (1 + sigma**2),
+        x,
+        sigmas,
+        draw(often((1, 3), 0, -1, 1.5)),
+        rate=draw(size(0.1, 1.0)),
+        consistent=draw(st.booleans()),
+        generator=generator(),
+    )
     return [shaped(y, x) for y in states]
 
 
-@fuzzed(langevin.consistent_temperature, langevin.shell_overlap, langevin.ladder_ratio, langevin.ladder)
+@fuzzed(
+    langevin.consistent_temperature, langevin.shell_overlap, langevin.ladder_ratio, langevin.ladder
+)
 def test_ladders(f, draw):
     dim = draw(often((10, 784), 0, -1, 1, math.nan, math.inf))
     if f is langevin.consistent_temperature:
@@ -569,19 +869,29 @@ def test_ladders(f, draw):
         return c
     if f is langevin.ladder_ratio:
         return f(dim, draw(size(0.5)))
-    return f(draw(size(0.01, 0.1)), draw(size(1.0, 20.0)), draw(often((10, 784), 0, -1, math.nan)), draw(size(0.5)))
+    return f(
+        draw(size(0.01, 0.1)),
+        draw(size(1.0, 20.0)),
+        draw(often((10, 784), 0, -1, math.nan)),
+        draw(size(0.5)),
+    )
 
 
 @fuzzed(langevin.largest_distance)
 def test_largest_distance(f, draw):
     x = points(draw)
     found = f(x, batch=draw(st.sampled_from((512, 2))))
-    known = 0.0 if x.numel() == 0 else float((x.flatten(1)[:, None] - x.flatten(1)).double().norm(dim=-1).max())
+    known = (
+        0.0
+        if x.numel() == 0
+        else float((x.flatten(1)[:, None] - x.flatten(1)).double().norm(dim=-1).max())
+    )
     assert math.isclose(found, known, rel_tol=1e-2, abs_tol=1e-2 * max(1.0, known))
     return found
 
 
 # ---------------------------------------------------------------- the flow and the likelihood
+
 
 @fuzzed(probability_flow.flow, probability_flow.encode, probability_flow.decode, examples=20)
 def test_flows(f, draw):
@@ -593,19 +903,33 @@ def test_flows(f, draw):
     return shaped(f(sde, normal, x, t_min=draw(size(0.1, 0.5)), **how), x)
 
 
-@fuzzed(probability_flow.log_likelihood, probability_flow.exact_trace, probability_flow.Hutchinson, probability_flow.prior_log_prob,
-        examples=20)
+@fuzzed(
+    probability_flow.log_likelihood,
+    probability_flow.exact_trace,
+    probability_flow.Hutchinson,
+    probability_flow.prior_log_prob,
+    examples=20,
+)
 def test_likelihoods(f, draw):
     sde, x = draw(st.sampled_from((sdes.VP(), sdes.VE(0.1, 5.0)))), points(draw)
     trace = probability_flow.exact_trace
     if f is probability_flow.Hutchinson:
-        trace = f(x, draw(often((2, 3), 0, -1, 1.5)), gaussian=draw(st.booleans()), generator=generator())
+        trace = f(
+            x, draw(often((2, 3), 0, -1, 1.5)), gaussian=draw(st.booleans()), generator=generator()
+        )
     terminal = probability_flow.prior_log_prob(sde)
     if f is probability_flow.prior_log_prob:
         assert terminal(x).shape == x.shape[:1]
         return terminal(x)
-    out = probability_flow.log_likelihood(sde, normal, x, t_min=draw(size(0.1, 0.5)), trace=trace, terminal=terminal,
-                                          **{name: draw(often((0.01, 0.1), *EXTREME[4:])) for name in ("rtol", "atol")})
+    out = probability_flow.log_likelihood(
+        sde,
+        normal,
+        x,
+        t_min=draw(size(0.1, 0.5)),
+        trace=trace,
+        terminal=terminal,
+        **{name: draw(often((0.01, 0.1), *EXTREME[4:])) for name in ("rtol", "atol")},
+    )
     assert out.log_p.shape == out.std_error.shape == x.shape[:1]
     return out
 
@@ -613,7 +937,9 @@ def test_likelihoods(f, draw):
 @fuzzed(probability_flow.interpolate)
 def test_interpolate(f, draw):
     a = points(draw)
-    b = draw(often((a.flip(-1) if a.ndim else a,), a, torch.zeros_like(a), a[..., :1] if a.ndim else a))
+    b = draw(
+        often((a.flip(-1) if a.ndim else a,), a, torch.zeros_like(a), a[..., :1] if a.ndim else a)
+    )
     return f(a, b, torch.tensor([0.0, draw(TIME)]))
 
 
@@ -641,17 +967,37 @@ LEVELS = torch.linspace(0, 1, 4)
 
 @fuzzed(likelihood.Decoder, likelihood.Decoder.fit, likelihood.diffusion_bound)
 def test_decoders(f, draw):
-    levels = draw(often((LEVELS,), LEVELS[:1], LEVELS.flip(0), LEVELS[:, None], torch.full((4,), math.nan)))
-    sigma, w = draw(POSITIVE), draw(often((torch.ones(4),), torch.zeros(4), torch.ones(3), torch.full((4,), math.inf)))
+    levels = draw(
+        often((LEVELS,), LEVELS[:1], LEVELS.flip(0), LEVELS[:, None], torch.full((4,), math.nan))
+    )
+    sigma, w = (
+        draw(POSITIVE),
+        draw(often((torch.ones(4),), torch.zeros(4), torch.ones(3), torch.full((4,), math.inf))),
+    )
     x = points(draw, often(((3, 2),), (0, 2), (3,), ())).clamp(0, 1)
     k = (x.double() * 3).round()
     if f is likelihood.Decoder:
         black = torch.full((3,), draw(size(0.5)), dtype=torch.float64).float()
-        decoder = f(levels, sigma, w, draw(often((torch.tensor([0.1, 0.5]),), torch.tensor([0.5, 0.1]), torch.zeros(0))), black)
+        decoder = f(
+            levels,
+            sigma,
+            w,
+            draw(often((torch.tensor([0.1, 0.5]),), torch.tensor([0.5, 0.1]), torch.zeros(0))),
+            black,
+        )
     else:
-        decoder = likelihood.Decoder.fit(x, k, levels, sigma, w, bins=draw(st.sampled_from((60, 1))))
+        decoder = likelihood.Decoder.fit(
+            x, k, levels, sigma, w, bins=draw(st.sampled_from((60, 1)))
+        )
     if f is likelihood.diffusion_bound:
-        out = f(mean_of_normal, x, decoder, sigma_max=draw(size(80.0)), generator=generator(), batch=draw(st.sampled_from((100, 2))))
+        out = f(
+            mean_of_normal,
+            x,
+            decoder,
+            sigma_max=draw(size(80.0)),
+            generator=generator(),
+            batch=draw(st.sampled_from((100, 2))),
+        )
     else:
         out = decoder.log_prob(x, x, k)
     assert out.shape == x.shape[:1]
@@ -662,7 +1008,13 @@ def test_decoders(f, draw):
 def test_gaussian_bound(f, draw):
     x = points(draw)
     n = len(x) if x.ndim else 1
-    out = f(torch.zeros(n), torch.zeros(draw(often((n,), n + 1))), x, draw(often((x,), x.flatten())), draw(POSITIVE))
+    out = f(
+        torch.zeros(n),
+        torch.zeros(draw(often((n,), n + 1))),
+        x,
+        draw(often((x,), x.flatten())),
+        draw(POSITIVE),
+    )
     assert out.shape == x.shape[:1]
     return out
 
@@ -686,11 +1038,18 @@ def test_moments(f, draw):
 def test_distances_of_samples(f, draw):
     x, y = points(draw, FEATURES), points(draw, FEATURES)
     if f is metrics.split_floor:
-        return f(x, draw(often((2, 3), 0, 1, -1)), draws=draw(often((2, 3), 0, 1, -1)), generator=generator())
+        return f(
+            x,
+            draw(often((2, 3), 0, 1, -1)),
+            draws=draw(often((2, 3), 0, 1, -1)),
+            generator=generator(),
+        )
     if f is metrics.precision_recall:
         return f(x, y, draw(often((1, 3), 0, -1, 1.5)), batch=draw(st.sampled_from((1000, 2))))
     y = draw(st.sampled_from([x, 2 * x, y]))
-    return f(x, y, draw(often((1, 64), 0, -1)), generator=draw(st.sampled_from([None, generator()])))
+    return f(
+        x, y, draw(often((1, 64), 0, -1)), generator=draw(st.sampled_from([None, generator()]))
+    )
 
 
 @fuzzed(metrics.features, metrics.accuracy, examples=20)
@@ -698,32 +1057,58 @@ def test_of_the_classifier(f, draw):
     x, batch = points(draw, IMAGES), draw(st.sampled_from((500, 1)))
     if f is metrics.features:
         return f(x, CLASSIFIER, batch=batch)
-    return f(x, torch.zeros(draw(often((len(x) if x.ndim else 1,), 7)), dtype=torch.long), CLASSIFIER, batch=batch)
+    return f(
+        x,
+        torch.zeros(draw(often((len(x) if x.ndim else 1,), 7)), dtype=torch.long),
+        CLASSIFIER,
+        batch=batch,
+    )
 
 
 @fuzzed(errors.FourErrors, examples=10)
 def test_four_errors(f, draw):
     times = torch.tensor([draw(size(1.0)), 0.5, draw(size(0.1))])
-    how = dict(n=draw(COUNT), eta=draw(often((1.0, 0.0), -1.0, math.nan)), fine=draw(often((10,), 0, -1)))
+    how = dict(
+        n=draw(COUNT), eta=draw(often((1.0, 0.0), -1.0, math.nan)), fine=draw(often((10,), 0, -1))
+    )
     four = f(GARDEN, sdes.VP(), normal, times, generator=generator(), **how)
     return four.split(), four.floor(generator=generator())
 
 
 # ---------------------------------------------------------------- sampling
 
+
 @fuzzed(sampling.sample_images, sampling.sample_score, sampling.sample_denoiser)
 def test_sampling(f, draw):
     n, sde, shape = draw(often((1, 3), 0, -1, 1.5)), draw(PROCESS), (1, 28, 28)
     if f is sampling.sample_images:
         shape = draw(often(((2,), (1, 4, 4)), (), (0,)))
-        how = dict(steps=draw(often((1, 4), 0, -1, 1.5)), t_min=draw(size(0.01, 0.1)), batch=draw(often((64, 2, None), 0, -1)), shape=shape,
-                   grid=sampling.GRIDS[draw(st.sampled_from(list(sampling.GRIDS)))], denoised=draw(st.booleans()), progress=False)
+        how = dict(
+            steps=draw(often((1, 4), 0, -1, 1.5)),
+            t_min=draw(size(0.01, 0.1)),
+            batch=draw(often((64, 2, None), 0, -1)),
+            shape=shape,
+            grid=sampling.GRIDS[draw(st.sampled_from(list(sampling.GRIDS)))],
+            denoised=draw(st.booleans()),
+            progress=False,
+        )
         x, nfe = f(normal, sde, n, generator=generator(), **how)
     else:
-        how = dict(solver=draw(often(tuple(sampling.SOLVERS), "none")), evaluations=draw(often((2, 5), 0, 1, -1, 2.5)))
+        how = dict(
+            solver=draw(often(tuple(sampling.SOLVERS), "none")),
+            evaluations=draw(often((2, 5), 0, 1, -1, 2.5)),
+        )
         if f is sampling.sample_denoiser:
-            how |= dict(label=draw(LABEL), guidance=draw(size(1.0)), batch=draw(often((50, 1), 0, -1)))
-        x, nfe = f(normal if f is sampling.sample_score else mean_of_normal, sde, n, generator=generator(), **how)
+            how |= dict(
+                label=draw(LABEL), guidance=draw(size(1.0)), batch=draw(often((50, 1), 0, -1))
+            )
+        x, nfe = f(
+            normal if f is sampling.sample_score else mean_of_normal,
+            sde,
+            n,
+            generator=generator(),
+            **how,
+        )
     assert x.shape == (n, *shape) and bool(((x >= 0) & (x <= 1)).all()) and nfe >= 1
     return x
 
@@ -737,7 +1122,9 @@ def test_in_batches(f, draw):
 
 @fuzzed(sampling.Solver)
 def test_solver_names(f, draw):
-    solver = f(lambda steps, generator: solvers.euler_maruyama, 1.0, draw(st.sampled_from((1, 2, 6))))
+    solver = f(
+        lambda steps, generator: solvers.euler_maruyama, 1.0, draw(st.sampled_from((1, 2, 6)))
+    )
     steps = solver.steps(draw(often((2, 35), 0, -1)))
     assert steps >= 1
     return steps
@@ -745,8 +1132,14 @@ def test_solver_names(f, draw):
 
 # ---------------------------------------------------------------- pictures
 
-EXTENT = often(((-3.0, 3.0, -2.0, 2.0),), (1.0, -1.0, 0.0, 1.0), (0.0, 0.0, 0.0, 1.0), (math.nan, 1.0, 0.0, 1.0), (0.0, math.inf, 0.0, 1.0),
-               (0.0, 1.0))
+EXTENT = often(
+    ((-3.0, 3.0, -2.0, 2.0),),
+    (1.0, -1.0, 0.0, 1.0),
+    (0.0, 0.0, 0.0, 1.0),
+    (math.nan, 1.0, 0.0, 1.0),
+    (0.0, math.inf, 0.0, 1.0),
+    (0.0, 1.0),
+)
 
 
 @fuzzed(plotting.grid_points)
@@ -768,14 +1161,20 @@ def test_colours(f, draw):
 def test_frames(f, draw):
     bad = draw(often((0.0,), math.nan, math.inf))
     if f is frames.images:
-        frame = f(points(draw, IMAGES).abs().clamp(0, draw(often((1,), 2))) + bad, draw(often((None, 1), 0, -1, 9)))
+        frame = f(
+            points(draw, IMAGES).abs().clamp(0, draw(often((1,), 2))) + bad,
+            draw(often((None, 1), 0, -1, 9)),
+        )
     elif f is frames.field:
-        density, arrows = tensor(draw(often(((4, 4),), (0, 4), (4,), ()))), tensor(draw(often(((3, 3, 2),), (3, 2), (0, 3, 2))))
+        density, arrows = (
+            tensor(draw(often(((4, 4),), (0, 4), (4,), ()))),
+            tensor(draw(often(((3, 3, 2),), (3, 2), (0, 3, 2)))),
+        )
         frame = f(density + bad, arrows, draw(EXTENT))
     else:
         paths = tensor(draw(often(((5, 3, 2),), (5, 2), (0, 3, 2), (5, 0, 2)))) + bad
         frame = f(paths, draw(EXTENT), times=draw(often((None, range(5)), [1.0], [math.nan] * 5)))
-    back, = frames.decode(frames.encode([frame]))
+    (back,) = frames.decode(frames.encode([frame]))
     assert all(np.array_equal(a, back.arrays[name]) for name, a in frame.arrays.items())
     return [frame.values(name) for name in frame.arrays if name not in ("groups",)]
 
@@ -793,17 +1192,25 @@ def still(**values):
     return frames.images(np.full((1, 2, 2), 0.5))
 
 
-@fuzzed(widgets.Slider, widgets.Switch, widgets.Paint, widgets.Table, widgets.bake, widgets.Explorer)
+@fuzzed(
+    widgets.Slider, widgets.Switch, widgets.Paint, widgets.Table, widgets.bake, widgets.Explorer
+)
 def test_controls(f, draw):
-    values = draw(often(((0.1, 1.0),), (), (1.0,), (1.0, 0.1), (math.nan, 1.0), (0.0, math.inf), ("a", "b")))
+    values = draw(
+        often(((0.1, 1.0),), (), (1.0,), (1.0, 0.1), (math.nan, 1.0), (0.0, math.inf), ("a", "b"))
+    )
     if f is widgets.Switch:
         options = draw(often((("a", "b"), {"a": 1, "b": 2}), (), ("a",), ("a", "a"), (1, 2), "ab"))
         control = f("s", "s", options, start=draw(often((None, "a"), "c")))
     elif f is widgets.Paint:
         blocks = draw(often(((2, 2), (1, 2)), (0, 2), (3, 3), (1, 1)))
-        control = f("s", "s", draw(often((4,), 0, -1)), 4, blocks=blocks, start=draw(often(("",), "1")))
+        control = f(
+            "s", "s", draw(often((4,), 0, -1)), 4, blocks=blocks, start=draw(often(("",), "1"))
+        )
     else:
-        control = widgets.Slider("s", "s", values, log=draw(st.booleans()), integer=draw(st.booleans()))
+        control = widgets.Slider(
+            "s", "s", values, log=draw(st.booleans()), integer=draw(st.booleans())
+        )
     if f in (widgets.Slider, widgets.Switch, widgets.Paint):
         control.resolve(draw(often((control.keys[0],), -1.0, math.nan, "z", 1e300)))
     table = widgets.bake([control], draw(often((still,), lambda **v: None)))
@@ -816,8 +1223,16 @@ def test_controls(f, draw):
 
 @fuzzed(widgets.MixtureField, examples=20)
 def test_mixture_field(f, draw):
-    f(GARDEN, draw(often((None, "langevin", "reverse"), "?")), extent=draw(EXTENT), sigma=draw(size(None, 0.5)), sigma_max=draw(POSITIVE),
-      particles=draw(often((5,), 0, -1)), start=draw(size(None, 1.0)), eps=draw(size(0.02)))
+    f(
+        GARDEN,
+        draw(often((None, "langevin", "reverse"), "?")),
+        extent=draw(EXTENT),
+        sigma=draw(size(None, 0.5)),
+        sigma_max=draw(POSITIVE),
+        particles=draw(often((5,), 0, -1)),
+        start=draw(size(None, 1.0)),
+        eps=draw(size(0.02)),
+    )
 
 
 # ---------------------------------------------------------------- nothing is left out
@@ -828,16 +1243,25 @@ EXCUSED = {
     "sdelib.notebook": "takes code and words, no numbers",
     "sdelib.weights": "takes files; test_weights and test_faults damage them",
     "sdelib.training.train": "an hour's loop; test_training gives it bad numbers and test_faults kills it",
-    "sdelib.training.TrainingResult": "what train returns", "sdelib.training.Objective": "a protocol",
-    "sdelib.data.Garments": "what fashion_mnist returns", "sdelib.data.fashion_mnist": "takes files; test_data and test_faults",
-    "sdelib.metrics.stored_moments": "reads one bundled file", "sdelib.errors.Distance": "what FourErrors returns",
-    "sdelib.probability_flow.Likelihood": "what log_likelihood returns", "sdelib.widgets.Frame": "what field, particles and images return",
+    "sdelib.training.TrainingResult": "what train returns",
+    "sdelib.training.Objective": "a protocol",
+    "sdelib.data.Garments": "what fashion_mnist returns",
+    "sdelib.data.fashion_mnist": "takes files; test_data and test_faults",
+    "sdelib.metrics.stored_moments": "reads one bundled file",
+    "sdelib.errors.Distance": "what FourErrors returns",
+    "sdelib.probability_flow.Likelihood": "what log_likelihood returns",
+    "sdelib.widgets.Frame": "what field, particles and images return",
     "sdelib.widgets.frames.Frame": "what field, particles and images return",
-    "sdelib.sdes.SDE": "abstract", "sdelib.sdes.GaussianSDE": "abstract; all that it defines is fuzzed in its five kinds",
-    "sdelib.networks.on_gpu": "takes a network; test_networks and test_gpu", "sdelib.networks.device_name": "takes a device; test_networks and test_gpu",
-    "sdelib.networks.ScoreNetwork": "abstract", "sdelib.inverse_problems.Operator": "abstract",
-    **{f"sdelib.plotting.{name}": "draws; matplotlib is the judge, and test_plotting" for name in
-       ("style", "figure", "show_density", "show_arrows", "show_images", "label_line")},
+    "sdelib.sdes.SDE": "abstract",
+    "sdelib.sdes.GaussianSDE": "abstract; all that it defines is fuzzed in its five kinds",
+    "sdelib.networks.on_gpu": "takes a network; test_networks and test_gpu",
+    "sdelib.networks.device_name": "takes a device; test_networks and test_gpu",
+    "sdelib.networks.ScoreNetwork": "abstract",
+    "sdelib.inverse_problems.Operator": "abstract",
+    **{
+        f"sdelib.plotting.{name}": "draws; matplotlib is the judge, and test_plotting"
+        for name in ("style", "figure", "show_density", "show_arrows", "show_images", "label_line")
+    },
 }
 
 

@@ -1,4 +1,5 @@
-"""Inverse problems: operators against their adjoints, posteriors against the linear-Gaussian answer, and what is refused."""
+"""Inverse problems: operators against their adjoints, posteriors against the linear-Gaussian
+answer, and what is refused."""
 
 from __future__ import annotations
 
@@ -10,13 +11,28 @@ import torch
 from sdelib.brownian import WhiteNoise
 from sdelib.densities import GaussianMixture, garden
 from sdelib.few_steps import DPMSolver
-from sdelib.inverse_problems import (DPS, Blur, Identity, Mask, Matrix, Pool, Replacement, conjugate_gradients, isotropic, no_covariance,
-                                     observe, posterior_score, tweedie)
+from sdelib.inverse_problems import (
+    DPS,
+    Blur,
+    Identity,
+    Mask,
+    Matrix,
+    Pool,
+    Replacement,
+    conjugate_gradients,
+    isotropic,
+    no_covariance,
+    observe,
+    posterior_score,
+    tweedie,
+)
 from sdelib.sdes import VE, VP, NoiseLevel, Reverse, SubVP
 from sdelib.solvers import euler_maruyama, integrate, karras_times
 
 f64 = dict(dtype=torch.float64)
-PRIOR = GaussianMixture([1.0], torch.tensor([[0.5, -0.3]], **f64), torch.tensor([[[1.0, 0.8], [0.8, 1.5]]], **f64))
+PRIOR = GaussianMixture(
+    [1.0], torch.tensor([[0.5, -0.3]], **f64), torch.tensor([[[1.0, 0.8], [0.8, 1.5]]], **f64)
+)
 A, Y, SIGMA_Y = torch.tensor([[1.0, 0.0]], **f64), torch.tensor([[1.2]], **f64), 0.3
 SEEN = Mask(torch.tensor([True, False]))
 SDE = NoiseLevel(40.0)
@@ -29,55 +45,93 @@ def seeded(k: int = 0) -> torch.Generator:
 def solve(step, score, n: int, steps: int = 100, seed: int = 0, sde=SDE) -> torch.Tensor:
     x = sde.sample_prior((n, 2), generator=seeded(seed), **f64)
     t_min = float(sde.time(torch.tensor(0.002, **f64)))
-    for x in integrate(Reverse(sde, score, 1.0), x, karras_times(sde, sde.T, t_min, steps), step, noise=WhiteNoise(x, generator=seeded(seed + 1))):
+    for x in integrate(
+        Reverse(sde, score, 1.0),
+        x,
+        karras_times(sde, sde.T, t_min, steps),
+        step,
+        noise=WhiteNoise(x, generator=seeded(seed + 1)),
+    ):
         pass
     return x
 
 
 # ---- what is seen
 
-@pytest.mark.parametrize("operator, shape", [
-    (Matrix(torch.arange(6.0, **f64).reshape(2, 3)), (4, 3)), (Mask(torch.rand(1, 8, 8, generator=seeded(3)) > 0.4), (4, 1, 8, 8)),
-    (Pool(4), (4, 1, 8, 8)), (Blur(1.3), (4, 1, 8, 8)), (Identity(), (4, 1, 8, 8))], ids=lambda v: type(v).__name__)
+
+@pytest.mark.parametrize(
+    "operator, shape",
+    [
+        (Matrix(torch.arange(6.0, **f64).reshape(2, 3)), (4, 3)),
+        (Mask(torch.rand(1, 8, 8, generator=seeded(3)) > 0.4), (4, 1, 8, 8)),
+        (Pool(4), (4, 1, 8, 8)),
+        (Blur(1.3), (4, 1, 8, 8)),
+        (Identity(), (4, 1, 8, 8)),
+    ],
+    ids=lambda v: type(v).__name__,
+)
 def test_the_adjoint(operator, shape):
     x = torch.randn(shape, generator=seeded(1), **f64)
     seen = operator(x)
     y = torch.randn(seen.shape, generator=seeded(2), **f64)
     assert operator.adjoint(y).shape == x.shape
     # ⟨Ax, y⟩ = ⟨x, Aᵀy⟩ for each of the batch, to float64's rounding
-    assert torch.allclose((seen * y).flatten(1).sum(1), (x * operator.adjoint(y)).flatten(1).sum(1), atol=1e-12)
-    assert torch.allclose(operator(2 * x - 1), 2 * seen - operator(torch.ones_like(x)), atol=1e-12), "not linear"
+    assert torch.allclose(
+        (seen * y).flatten(1).sum(1), (x * operator.adjoint(y)).flatten(1).sum(1), atol=1e-12
+    )
+    assert torch.allclose(
+        operator(2 * x - 1), 2 * seen - operator(torch.ones_like(x)), atol=1e-12
+    ), "not linear"
 
 
 def test_operators_by_hand():
     x = torch.arange(16.0).reshape(1, 1, 4, 4)
     assert Pool(2)(x).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
     inner = Blur(0.7)(torch.ones(1, 1, 15, 15))[0, 0]
-    assert torch.allclose(inner[5:10, 5:10], torch.ones(5, 5), atol=1e-6), "a blur keeps the sum of the kernel at 1"
-    k = torch.exp(-torch.arange(-3.0, 4.0) ** 2 / (2 * 0.7**2))
-    assert torch.allclose(inner[0, 0], (k[3:].sum() / k.sum()) ** 2), "outside the image there are zeros: at a corner a quadrant of the kernel is left"
-    assert Mask(torch.tensor([True, False, True]))(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [[1.0, 3.0]]
+    assert torch.allclose(inner[5:10, 5:10], torch.ones(5, 5), atol=1e-6), (
+        "a blur keeps the sum of the kernel at 1"
+    )
+    k = torch.exp(-(torch.arange(-3.0, 4.0) ** 2) / (2 * 0.7**2))
+    assert torch.allclose(inner[0, 0], (k[3:].sum() / k.sum()) ** 2), (
+        "outside the image there are zeros: at a corner a quadrant of the kernel is left"
+    )
+    assert Mask(torch.tensor([True, False, True]))(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [
+        [1.0, 3.0]
+    ]
 
 
 def test_observe_adds_the_noise_that_it_says():
     n = 20_000
     y = observe(Identity(), torch.full((n, 1), 2.0, **f64), 0.5, generator=seeded())
-    assert abs(float(y.mean()) - 2) < 4 * 0.5 / n**0.5 and abs(float(y.std()) - 0.5) < 4 * 0.5 / (2 * n) ** 0.5
+    assert (
+        abs(float(y.mean()) - 2) < 4 * 0.5 / n**0.5
+        and abs(float(y.std()) - 0.5) < 4 * 0.5 / (2 * n) ** 0.5
+    )
 
 
 # ---- the posterior of a mixture
 
+
 def test_conditioned_by_hand():
-    one = GaussianMixture([1.0], torch.zeros(1, 1, **f64), 1.0).conditioned(torch.ones(1, 1, **f64), torch.ones(1, **f64), 0.5)
-    assert torch.allclose(one.mean, torch.tensor([0.8], **f64)) and torch.allclose(one.covariance, torch.tensor([[0.2]], **f64))
+    one = GaussianMixture([1.0], torch.zeros(1, 1, **f64), 1.0).conditioned(
+        torch.ones(1, 1, **f64), torch.ones(1, **f64), 0.5
+    )
+    assert torch.allclose(one.mean, torch.tensor([0.8], **f64)) and torch.allclose(
+        one.covariance, torch.tensor([[0.2]], **f64)
+    )
 
 
 def test_conditioned_is_bayes_rule():
-    prior, A, y, sigma_y = garden(torch.float64), torch.tensor([[0.7, -1.1]], **f64), torch.tensor([0.4], **f64), 0.6
+    prior, A, y, sigma_y = (
+        garden(torch.float64),
+        torch.tensor([[0.7, -1.1]], **f64),
+        torch.tensor([0.4], **f64),
+        0.6,
+    )
     posterior = prior.conditioned(A, y, sigma_y)
     x = torch.randn(50, 2, generator=seeded(), **f64)
     product = prior.log_prob(x) - (x @ A.T - y).square().sum(1) / (2 * sigma_y**2)
-    gap = posterior.log_prob(x) - product               # −log p(y), the same for every x
+    gap = posterior.log_prob(x) - product  # −log p(y), the same for every x
     assert gap.std() < 1e-10
     with pytest.raises(ValueError, match="A has shape"):
         prior.conditioned(torch.ones(1, 3), y, 0.6)
@@ -87,12 +141,21 @@ def test_conditioned_is_bayes_rule():
 
 # ---- the score of the posterior
 
-@pytest.mark.parametrize("sde", [VE(0.01, 40.0), VP(), SubVP(), SDE], ids=lambda s: type(s).__name__)
-@pytest.mark.parametrize("operator", [Matrix(A), Matrix(torch.tensor([[0.3, 1.0], [1.0, 2.0]], **f64))], ids=["one", "two"])
+
+@pytest.mark.parametrize(
+    "sde", [VE(0.01, 40.0), VP(), SubVP(), SDE], ids=lambda s: type(s).__name__
+)
+@pytest.mark.parametrize(
+    "operator",
+    [Matrix(A), Matrix(torch.tensor([[0.3, 1.0], [1.0, 2.0]], **f64))],
+    ids=["one", "two"],
+)
 def test_tweedie_is_exact_for_a_gaussian(sde, operator):
-    y = torch.tensor([[1.2, -0.4]], **f64)[:, :len(operator.A)]
+    y = torch.tensor([[1.2, -0.4]], **f64)[:, : len(operator.A)]
     exact = PRIOR.conditioned(operator.A, y[0], SIGMA_Y).score_of(sde)
-    found = posterior_score(PRIOR.score_of(sde), sde, operator, y, SIGMA_Y, tweedie, iterations=2)     # CG in 2 dimensions ends after 2
+    found = posterior_score(
+        PRIOR.score_of(sde), sde, operator, y, SIGMA_Y, tweedie, iterations=2
+    )  # CG in 2 dimensions ends after 2
     for t in (0.05, 0.4, 1.0):
         t = torch.tensor(t * sde.T, **f64)
         x = PRIOR.diffused(sde, t).sample(20, generator=seeded())
@@ -103,24 +166,43 @@ def test_isotropic_is_exact_for_a_round_gaussian_and_no_other():
     for s, right in ((0.7, True), (1.0, False)):
         prior = GaussianMixture([1.0], torch.tensor([[0.5, -0.3]], **f64), s)
         exact = prior.conditioned(A, Y[0], SIGMA_Y).score_of(SDE)
-        found = posterior_score(prior.score_of(SDE), SDE, Matrix(A), Y, SIGMA_Y, isotropic(0.7), iterations=1)
+        found = posterior_score(
+            prior.score_of(SDE), SDE, Matrix(A), Y, SIGMA_Y, isotropic(0.7), iterations=1
+        )
         t, x = torch.tensor(1.0, **f64), torch.randn(10, 2, generator=seeded(), **f64)
         assert torch.allclose(found(x, t), exact(x, t), atol=1e-9) == right
 
 
 def test_no_covariance_is_the_gradient_of_the_misfit():
-    score, t, x = PRIOR.score_of(SDE), torch.tensor(0.8, **f64), torch.randn(5, 2, generator=seeded(), **f64).requires_grad_()
+    score, t, x = (
+        PRIOR.score_of(SDE),
+        torch.tensor(0.8, **f64),
+        torch.randn(5, 2, generator=seeded(), **f64).requires_grad_(),
+    )
     d = x + t**2 * score(x, t)
     misfit = -((d[:, :1] - Y) ** 2).sum() / (2 * SIGMA_Y**2)
     by_hand = score(x, t) + torch.autograd.grad(misfit, x)[0]
-    assert torch.allclose(posterior_score(score, SDE, SEEN, Y, SIGMA_Y, no_covariance)(x.detach(), t), by_hand, atol=1e-9)
+    assert torch.allclose(
+        posterior_score(score, SDE, SEEN, Y, SIGMA_Y, no_covariance)(x.detach(), t),
+        by_hand,
+        atol=1e-9,
+    )
 
 
 def test_each_x_may_have_its_own_y():
-    score, t, x = PRIOR.score_of(SDE), torch.tensor(0.8, **f64), torch.randn(3, 2, generator=seeded(), **f64)
+    score, t, x = (
+        PRIOR.score_of(SDE),
+        torch.tensor(0.8, **f64),
+        torch.randn(3, 2, generator=seeded(), **f64),
+    )
     y = torch.tensor([[0.0], [1.0], [2.0]], **f64)
     together = posterior_score(score, SDE, SEEN, y, SIGMA_Y)(x, t)
-    alone = torch.cat([posterior_score(score, SDE, SEEN, y[k:k + 1], SIGMA_Y)(x[k:k + 1], t) for k in range(3)])
+    alone = torch.cat(
+        [
+            posterior_score(score, SDE, SEEN, y[k : k + 1], SIGMA_Y)(x[k : k + 1], t)
+            for k in range(3)
+        ]
+    )
     assert torch.allclose(together, alone, atol=1e-10)
 
 
@@ -145,7 +227,11 @@ def off(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_samples_with_tweedie_are_the_posterior():
-    x = solve(DPMSolver(), posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, SIGMA_Y, tweedie, iterations=2), N)
+    x = solve(
+        DPMSolver(),
+        posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, SIGMA_Y, tweedie, iterations=2),
+        N,
+    )
     z, ratio = off(x)
     # 4 standard errors; 0.02 for the 100 steps, whose order is 2
     assert z.abs().max() < 4 and (ratio - 1).abs().max() < 4 * (2 / N) ** 0.5 + 0.02
@@ -156,58 +242,107 @@ def test_samples_with_tweedie_are_the_posterior():
 @pytest.mark.parametrize("name", ["replacement", "DPS", "no covariance"])
 def test_the_others_are_biased(name):
     score = PRIOR.score_of(SDE)
-    step, s = {"replacement": (Replacement(DPMSolver(), SEEN, Y, SIGMA_Y, generator=seeded(5)), score), "DPS": (DPS(DPMSolver(), SEEN, Y), score),
-               "no covariance": (DPMSolver(), posterior_score(score, SDE, SEEN, Y, SIGMA_Y, no_covariance))}[name]
+    step, s = {
+        "replacement": (Replacement(DPMSolver(), SEEN, Y, SIGMA_Y, generator=seeded(5)), score),
+        "DPS": (DPS(DPMSolver(), SEEN, Y), score),
+        "no covariance": (
+            DPMSolver(),
+            posterior_score(score, SDE, SEEN, Y, SIGMA_Y, no_covariance),
+        ),
+    }[name]
     z, _ = off(solve(step, s, N))
     assert z.abs().max() > 8
 
 
 def test_replacement_puts_the_seen_back():
-    """At the last step std² < (scale σ_y)², so what is put back is scale·y itself; the rest moves as without it."""
+    """At the last step std² < (scale σ_y)², so what is put back is scale·y itself; the rest moves
+    as without it."""
     score = PRIOR.score_of(SDE)
     x = solve(Replacement(euler_maruyama, SEEN, Y, SIGMA_Y, generator=seeded(5)), score, 50, 30)
-    assert torch.allclose(x[:, 0], torch.full((50,), 1.2, **f64), atol=1e-12) and x[:, 1].std() > 0.1
+    assert (
+        torch.allclose(x[:, 0], torch.full((50,), 1.2, **f64), atol=1e-12) and x[:, 1].std() > 0.1
+    )
 
 
 def test_dps_with_zeta_0_is_the_step_alone():
     score = PRIOR.score_of(SDE)
-    a, b = solve(DPS(euler_maruyama, SEEN, Y, 0.0), score, 20, 10), solve(euler_maruyama, score, 20, 10)
+    a, b = (
+        solve(DPS(euler_maruyama, SEEN, Y, 0.0), score, 20, 10),
+        solve(euler_maruyama, score, 20, 10),
+    )
     assert torch.equal(a, b)
 
 
 def test_inpainting_keeps_the_seen_pixels_to_their_noise():
-    """y − x₀ at the seen pixels has standard deviation σ_y, since the posterior of a pixel that is seen well is N(y, σ_y²)."""
+    """y − x₀ at the seen pixels has standard deviation σ_y, since the posterior of a pixel that is
+    seen well is N(y, σ_y²)."""
     d, sigma_y = 16, 0.05
     prior = GaussianMixture([1.0], torch.zeros(1, d, **f64), 1.0)
     seen = Mask(torch.arange(d) < 10)
     y = observe(seen, prior.sample(1, generator=seeded()), sigma_y, generator=seeded(1))
     x = SDE.sample_prior((200, d), generator=seeded(2), **f64)
     score = posterior_score(prior.score_of(SDE), SDE, seen, y, sigma_y, isotropic(1.0))
-    for x in integrate(Reverse(SDE, score, 1.0), x, karras_times(SDE, SDE.T, 0.002, 100), DPMSolver(), noise=WhiteNoise(x, generator=seeded(3))):
+    for x in integrate(
+        Reverse(SDE, score, 1.0),
+        x,
+        karras_times(SDE, SDE.T, 0.002, 100),
+        DPMSolver(),
+        noise=WhiteNoise(x, generator=seeded(3)),
+    ):
         pass
-    assert abs(float((seen(x) - y).std()) / sigma_y - 1) < 0.05      # 4/√(2·2000) = 0.06 of chance and steps
+    assert (
+        abs(float((seen(x) - y).std()) / sigma_y - 1) < 0.05
+    )  # 4/√(2·2000) = 0.06 of chance and steps
 
 
 # ---- bad input
 
-@pytest.mark.parametrize("call, words", [
-    (lambda: Mask(torch.ones(3)), "give bool"),
-    (lambda: Mask(torch.zeros(3, dtype=torch.bool)), "seen is False everywhere"),
-    (lambda: Mask(torch.ones(1, 28, 27, dtype=torch.bool))(torch.zeros(2, 1, 28, 28)), r"seen has shape \(1, 28, 27\), but x has \(2, 1, 28, 28\)"),
-    (lambda: Matrix(torch.ones(3)), "A has shape"),
-    (lambda: Pool(0), "k = 0"), (lambda: Pool(3)(torch.zeros(1, 1, 28, 28)), "k = 3 does not divide"),
-    (lambda: Blur(0.0), "std = 0.0"), (lambda: Blur(1.0)(torch.zeros(1, 3, 8, 8)), "a blur takes"),
-    (lambda: observe(Identity(), torch.zeros(1, 2), -1.0, generator=seeded()), "sigma_y = -1.0"),
-    (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, 0.0), "sigma_y = 0.0"),
-    (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, math.nan), "sigma_y = nan"),
-    (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, 0.1, iterations=0), "iterations = 0"),
-    (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, torch.zeros(1, 2), 0.1)(torch.zeros(3, 2), torch.tensor(1.0)), r"y has shape \(1, 2\)"),
-    (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, torch.zeros(2, 1), 0.1)(torch.zeros(3, 2), torch.tensor(1.0)), r"y has shape \(2, 1\)"),
-    (lambda: isotropic(0.0), "data_std = 0.0"),
-    (lambda: Replacement(euler_maruyama, Identity(), Y, 0.1, generator=seeded()), "give a Mask"),
-    (lambda: Replacement(euler_maruyama, SEEN, Y, 0.0, generator=seeded()), "sigma_y = 0.0"),
-    (lambda: DPS(euler_maruyama, SEEN, Y, -1.0), "zeta = -1.0"),
-])
+
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: Mask(torch.ones(3)), "give bool"),
+        (lambda: Mask(torch.zeros(3, dtype=torch.bool)), "seen is False everywhere"),
+        (
+            lambda: Mask(torch.ones(1, 28, 27, dtype=torch.bool))(torch.zeros(2, 1, 28, 28)),
+            r"seen has shape \(1, 28, 27\), but x has \(2, 1, 28, 28\)",
+        ),
+        (lambda: Matrix(torch.ones(3)), "A has shape"),
+        (lambda: Pool(0), "k = 0"),
+        (lambda: Pool(3)(torch.zeros(1, 1, 28, 28)), "k = 3 does not divide"),
+        (lambda: Blur(0.0), "std = 0.0"),
+        (lambda: Blur(1.0)(torch.zeros(1, 3, 8, 8)), "a blur takes"),
+        (
+            lambda: observe(Identity(), torch.zeros(1, 2), -1.0, generator=seeded()),
+            "sigma_y = -1.0",
+        ),
+        (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, 0.0), "sigma_y = 0.0"),
+        (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, math.nan), "sigma_y = nan"),
+        (
+            lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, 0.1, iterations=0),
+            "iterations = 0",
+        ),
+        (
+            lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, torch.zeros(1, 2), 0.1)(
+                torch.zeros(3, 2), torch.tensor(1.0)
+            ),
+            r"y has shape \(1, 2\)",
+        ),
+        (
+            lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, torch.zeros(2, 1), 0.1)(
+                torch.zeros(3, 2), torch.tensor(1.0)
+            ),
+            r"y has shape \(2, 1\)",
+        ),
+        (lambda: isotropic(0.0), "data_std = 0.0"),
+        (
+            lambda: Replacement(euler_maruyama, Identity(), Y, 0.1, generator=seeded()),
+            "give a Mask",
+        ),
+        (lambda: Replacement(euler_maruyama, SEEN, Y, 0.0, generator=seeded()), "sigma_y = 0.0"),
+        (lambda: DPS(euler_maruyama, SEEN, Y, -1.0), "zeta = -1.0"),
+    ],
+)
 def test_refusals(call, words):
     with pytest.raises(ValueError, match=words):
         call()

@@ -1,4 +1,5 @@
-"""Bounds on the probability of whole grey levels, against a world in which that probability is known."""
+"""Bounds on the probability of whole grey levels, against a world in which that probability is
+known."""
 
 import math
 
@@ -9,13 +10,14 @@ from sdelib.densities import GaussianMixture
 from sdelib.likelihood import Decoder, diffusion_bound, gaussian_bound
 
 LEVELS = torch.tensor([0.0, 0.1, 0.2, 0.3], dtype=torch.float64)
-P = torch.tensor([0.5, 0.2, 0.2, 0.1], dtype=torch.float64)           # P(k), of one pixel
+P = torch.tensor([0.5, 0.2, 0.2, 0.1], dtype=torch.float64)  # P(k), of one pixel
 SIGMA = 0.06
 GENERATOR = dict(dtype=torch.float64)
 
 
 def world():
-    """p(x) = Σ_k P(k) N(x; a_k, σ²), and log P(k | x) by Bayes' rule: then P(k) = ∫ p(x) P(k | x) dx exactly."""
+    """p(x) = Σ_k P(k) N(x; a_k, σ²), and log P(k | x) by Bayes' rule: then P(k) = ∫ p(x) P(k | x)
+    dx exactly."""
     return GaussianMixture(P, LEVELS[:, None], SIGMA)
 
 
@@ -29,24 +31,46 @@ def test_the_bound_is_log_P_at_every_draw_when_model_and_decoder_are_exact():
     """log p(x) − log q(x | k) + log P(k | x) = log P(k) by Bayes' rule, for every x."""
     k, x = draws(200)
     p = world()
-    bound = gaussian_bound(p.log_prob(x[:, None]), p.responsibilities(x[:, None])[torch.arange(200), k].log(), x[:, None], LEVELS[k][:, None], SIGMA)
+    bound = gaussian_bound(
+        p.log_prob(x[:, None]),
+        p.responsibilities(x[:, None])[torch.arange(200), k].log(),
+        x[:, None],
+        LEVELS[k][:, None],
+        SIGMA,
+    )
     torch.testing.assert_close(bound, P[k].log(), rtol=0, atol=1e-10)
 
 
 def test_elsewhere_it_lies_below_by_the_divergence_that_is_left():
-    """A wrong decoder R costs E_q[log P(k | x)/R(k | x)] ≥ 0 on average over k ~ P; on the line it is a sum, by quadrature."""
+    """A wrong decoder R costs E_q[log P(k | x)/R(k | x)] ≥ 0 on average over k ~ P; on the line it
+    is a sum, by quadrature."""
     p = world()
     x = torch.linspace(-1, 1.5, 20_001, **GENERATOR)
     right = p.responsibilities(x[:, None])
     wrong = 0.5 * right + 0.5 / 4
-    density = torch.stack([torch.distributions.Normal(a, SIGMA).log_prob(x).exp() for a in LEVELS], 1)
+    density = torch.stack(
+        [torch.distributions.Normal(a, SIGMA).log_prob(x).exp() for a in LEVELS], 1
+    )
     for decoder in (right, wrong):
-        each = torch.stack([gaussian_bound(p.log_prob(x[:, None]), decoder[:, k].log(), x[:, None], LEVELS[k].expand(len(x), 1), SIGMA) for k in range(4)], 1)
+        each = torch.stack(
+            [
+                gaussian_bound(
+                    p.log_prob(x[:, None]),
+                    decoder[:, k].log(),
+                    x[:, None],
+                    LEVELS[k].expand(len(x), 1),
+                    SIGMA,
+                )
+                for k in range(4)
+            ],
+            1,
+        )
         mean = torch.trapezoid(density * each, x, dim=0)
         if decoder is right:
             torch.testing.assert_close(mean, P.log(), rtol=0, atol=1e-6)
         else:
-            # P(k) under the wrong decoder is ∫ p R(k | x): the bound is below *its* logarithm, for each k
+            # P(k) under the wrong decoder is ∫ p R(k | x): the bound is below *its* logarithm, for
+            # each k
             model = torch.trapezoid(p.log_prob(x[:, None]).exp()[:, None] * decoder, x, dim=0)
             assert float(model.sum()) == pytest.approx(1, abs=1e-9)
             assert bool((mean < model.log()).all()) and float((P * (P.log() - mean)).sum()) > 0.05
@@ -54,7 +78,7 @@ def test_elsewhere_it_lies_below_by_the_divergence_that_is_left():
 
 def fitted(n=20_000):
     k, x = draws(n, 1)
-    D = (world().responsibilities(x[:, None]) * LEVELS).sum(1)           # the exact denoiser
+    D = (world().responsibilities(x[:, None]) * LEVELS).sum(1)  # the exact denoiser
     return Decoder.fit(D, k, LEVELS, SIGMA, P, bins=40)
 
 
@@ -68,7 +92,9 @@ def test_the_fitted_decoder_is_a_law_and_nearly_bayes():
     found = decoder.log_prob(x[:, None], D[:, None], k[:, None])
     torch.testing.assert_close(found, log[torch.arange(4000), k])
     loss = (r[torch.arange(4000), k].log() - found).mean()
-    assert -0.005 < float(loss) < 0.01           # D tells black here as x does; what is lost is the width of the bins
+    assert (
+        -0.005 < float(loss) < 0.01
+    )  # D tells black here as x does; what is lost is the width of the bins
 
 
 def test_decoder_adds_up_the_pixels_and_splits_large_batches():
@@ -81,10 +107,11 @@ def test_decoder_adds_up_the_pixels_and_splits_large_batches():
 
 
 def test_diffusion_bound_of_a_gaussian_pixel_world():
-    """With the exact denoiser of the four levels the bound's mean over k ~ P is −H(P), the best that any model can have.
+    """With the exact denoiser of the four levels the bound's mean over k ~ P is −H(P), the best
+    that any model can have.
 
-    The prior N(0, σ_max²) is not quite p_T: KL(q(x_T | x_0) ‖ π) = x₀²/(2 σ_max²) is given, but the *sum* of the
-    three terms loses only KL(p_T ‖ π) < E x₀²/(2 σ_max²), below 1e-5 for σ_max = 40.
+    The prior N(0, σ_max²) is not quite p_T: KL(q(x_T | x_0) ‖ π) = x₀²/(2 σ_max²) is given, but the
+    *sum* of the three terms loses only KL(p_T ‖ π) < E x₀²/(2 σ_max²), below 1e-5 for σ_max = 40.
     """
     n = 40_000
     g = torch.Generator().manual_seed(4)
@@ -100,7 +127,14 @@ def test_diffusion_bound_of_a_gaussian_pixel_world():
     error = float(bound.std() / math.sqrt(n))
     assert float(bound.mean()) == pytest.approx(float((P * P.log()).sum()), abs=4 * error + 0.01)
     assert bound.shape == (n,) and error < 0.02
-    worse = diffusion_bound(lambda x, s, y=None: 0.5 * denoiser(x, s) + 0.05, x0, decoder, sigma_max=40.0, generator=g, batch=10_000)
+    worse = diffusion_bound(
+        lambda x, s, y=None: 0.5 * denoiser(x, s) + 0.05,
+        x0,
+        decoder,
+        sigma_max=40.0,
+        generator=g,
+        batch=10_000,
+    )
     assert float(worse.mean()) < float(bound.mean()) - 0.1
 
 
@@ -113,15 +147,29 @@ def test_labels_go_with_their_images():
         seen.append(None if label is None else torch.as_tensor(label).tolist())
         return x
 
-    diffusion_bound(denoiser, x0, decoder, sigma_max=2.0, label=torch.arange(10), generator=torch.Generator(), batch=6)
+    diffusion_bound(
+        denoiser,
+        x0,
+        decoder,
+        sigma_max=2.0,
+        label=torch.arange(10),
+        generator=torch.Generator(),
+        batch=6,
+    )
     assert seen == [list(range(6))] * 2 + [list(range(6, 10))] * 2
 
 
 def test_bad_arguments_raise():
     decoder, x = fitted(2000), torch.zeros(2, 3, dtype=torch.float64)
     edges, black = decoder.edges, decoder.black
-    for bad, words in (((LEVELS.flip(0), SIGMA, P, edges, black), "levels"), ((LEVELS, 0.0, P, edges, black), "sigma"), ((LEVELS, SIGMA, P[:2], edges, black), "weights"),
-                       ((LEVELS, SIGMA, 0 * P, edges, black), "weights"), ((LEVELS, SIGMA, P, edges, black[1:]), "edges"), ((LEVELS, SIGMA, P, edges, 0 * black), "inside")):
+    for bad, words in (
+        ((LEVELS.flip(0), SIGMA, P, edges, black), "levels"),
+        ((LEVELS, 0.0, P, edges, black), "sigma"),
+        ((LEVELS, SIGMA, P[:2], edges, black), "weights"),
+        ((LEVELS, SIGMA, 0 * P, edges, black), "weights"),
+        ((LEVELS, SIGMA, P, edges, black[1:]), "edges"),
+        ((LEVELS, SIGMA, P, edges, 0 * black), "inside"),
+    ):
         with pytest.raises(ValueError, match=words):
             Decoder(*bad)
     with pytest.raises(ValueError, match="denoised has shape"):

@@ -42,19 +42,23 @@ def test_at_initialisation_it_is_the_exact_score_of_a_gaussian(sde):
 @pytest.mark.parametrize("sde", SDES, ids=NAMES)
 def test_a_scalar_time_is_that_time_for_each(sde):
     for network, shape in networks(sde):
-        torch.nn.init.normal_(list(network.parameters())[-2], std=0.3)  # so that the correction is not zero
+        torch.nn.init.normal_(
+            list(network.parameters())[-2], std=0.3
+        )  # so that the correction is not zero
         x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
         with torch.no_grad():
             one, many = network(x, torch.tensor(0.3)), network(x, torch.full((5,), 0.3))
             assert torch.equal(one, many) and one.shape == x.shape and one.dtype == x.dtype
-            # each of the batch on its own: no image sees another (float32 rounding of other batch sizes)
+            # each of the batch on its own: no image sees another (float32 rounding of other batch
+            # sizes)
             alone = torch.cat([network(v[None], torch.tensor(0.3)) for v in x])
         torch.testing.assert_close(one, alone, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("sde", SDES, ids=NAMES)
 def test_the_correction_is_added_as_documented(sde):
-    """s = −(x − scale·m)/v + (scale·d/√v)·F/std: with F = 1 everywhere, the difference from F = 0 is known."""
+    """s = −(x − scale·m)/v + (scale·d/√v)·F/std: with F = 1 everywhere, the difference from F = 0
+    is known."""
     for network, shape in networks(sde):
         x, t = torch.zeros(shape), torch.full((5,), 0.4)
         scale, std = sde.marginal(torch.tensor(0.4))
@@ -62,14 +66,22 @@ def test_the_correction_is_added_as_documented(sde):
         with torch.no_grad():
             zero = network(x, t)
             torch.nn.init.ones_(list(network.parameters())[-1])  # the bias of the last layer: F = 1
-            torch.testing.assert_close(network(x, t) - zero, (scale * 0.7 / v.sqrt() / std).expand(shape), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(
+                network(x, t) - zero,
+                (scale * 0.7 / v.sqrt() / std).expand(shape),
+                rtol=1e-5,
+                atol=1e-6,
+            )
 
 
 def test_the_same_weights_on_another_sde():
     """score(x, t) of VP and of VE are one function of (x/scale, std/scale), divided by scale."""
     torch.manual_seed(3)
     ve, vp = VE(0.01, 200.0), VP()
-    for network, shape in ((ScoreMLP(ve, dim=3, width=16), (5, 3)), (ScoreUNet(ve, (16, 24)), (5, 1, 8, 8))):
+    for network, shape in (
+        (ScoreMLP(ve, dim=3, width=16), (5, 3)),
+        (ScoreUNet(ve, (16, 24)), (5, 1, 8, 8)),
+    ):
         network.double()
         torch.nn.init.normal_(list(network.parameters())[-2], std=0.3)
         other = network.on(vp)
@@ -77,10 +89,15 @@ def test_the_same_weights_on_another_sde():
         x = torch.randn(shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
         t = torch.tensor(0.5, dtype=torch.float64)
         scale, std = vp.marginal(t)
-        # the time at which VE has the same noise-to-signal ratio: σ_min² ((σ_max/σ_min)^{2t} − 1) = (std/scale)²
-        same = torch.log1p((std / scale / ve.sigma_min) ** 2) / (2 * math.log(ve.sigma_max / ve.sigma_min))
+        # the time at which VE has the same noise-to-signal ratio: σ_min² ((σ_max/σ_min)^{2t} − 1) =
+        # (std/scale)²
+        same = torch.log1p((std / scale / ve.sigma_min) ** 2) / (
+            2 * math.log(ve.sigma_max / ve.sigma_min)
+        )
         with torch.no_grad():
-            torch.testing.assert_close(other(x, t), network(x / scale, same) / scale, rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(
+                other(x, t), network(x / scale, same) / scale, rtol=1e-9, atol=1e-9
+            )
 
 
 def test_embedding_tells_times_apart():
@@ -120,15 +137,26 @@ def fisher(score, mixture, sde, t, n=4000):
 
 
 def test_it_learns_a_mixture():
-    """A small ScoreMLP on 0.8/0.2 modes: its Fisher divergence falls below a tenth of the Gaussian's at every noise level."""
+    """A small ScoreMLP on 0.8/0.2 modes: its Fisher divergence falls below a tenth of the
+    Gaussian's at every noise level."""
     sde, mixture = VE(0.05, 10.0), two_modes()
     torch.manual_seed(0)
     x0 = mixture.sample(8000, generator=torch.Generator().manual_seed(7))
     network = ScoreMLP(sde, width=48, data_std=1.7)
     times = (0.35, 0.5, 0.65)
     before = [fisher(network, mixture, sde, t) for t in times]
-    network = train(network, DenoisingLoss(sde, t_min=0.1), (x0,), steps=500, batch_size=256, lr=4e-3, warmup=20,
-                    ema=0.98, cpu=True, progress=False).network
+    network = train(
+        network,
+        DenoisingLoss(sde, t_min=0.1),
+        (x0,),
+        steps=500,
+        batch_size=256,
+        lr=4e-3,
+        warmup=20,
+        ema=0.98,
+        cpu=True,
+        progress=False,
+    ).network
     after = [fisher(network, mixture, sde, t) for t in times]
     assert all(b > 0.02 for b in before)
     assert all(a < b / 10 for a, b in zip(after, before)), (before, after)
@@ -136,12 +164,16 @@ def test_it_learns_a_mixture():
 
 # ---- on a GPU (that it really is one: test_gpu.py)
 
+
 def test_without_a_gpu_a_network_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     network = ScoreMLP(VP(), width=8)
     assert on_gpu(network) is network and type(network) is ScoreMLP
     threads = torch.get_num_threads()
-    assert device_name() == device_name(torch.device("cpu")) and f"CPU ({threads} thread" in device_name()
+    assert (
+        device_name() == device_name(torch.device("cpu"))
+        and f"CPU ({threads} thread" in device_name()
+    )
 
 
 def test_a_network_put_on_the_gpu_is_the_same_function_with_the_same_name(monkeypatch, tf32):
@@ -149,12 +181,22 @@ def test_a_network_put_on_the_gpu_is_the_same_function_with_the_same_name(monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(ScoreMLP, "to", lambda self, device: self)
     torch.manual_seed(0)
-    network, x, t = ScoreMLP(VP(), width=8), torch.randn(5, 2, requires_grad=True), torch.tensor(0.5)
+    network, x, t = (
+        ScoreMLP(VP(), width=8),
+        torch.randn(5, 2, requires_grad=True),
+        torch.tensor(0.5),
+    )
     with torch.no_grad():
         network.out.weight.normal_()
     here, on_ve = network(x, t), network.on(VE.power(10.0))(x, t)
     moved = on_gpu(network)
-    assert moved is network is on_gpu(moved) and isinstance(moved, ScoreMLP) and type(moved).__name__ == "ScoreMLP"
+    assert (
+        moved is network is on_gpu(moved)
+        and isinstance(moved, ScoreMLP)
+        and type(moved).__name__ == "ScoreMLP"
+    )
     assert torch.equal(moved(x, t), here) and torch.equal(moved.on(VE.power(10.0))(x, t), on_ve)
-    assert torch.equal(torch.autograd.grad(moved(x, t).sum(), x)[0], torch.autograd.grad(here.sum(), x)[0])
+    assert torch.equal(
+        torch.autograd.grad(moved(x, t).sum(), x)[0], torch.autograd.grad(here.sum(), x)[0]
+    )
     assert not torch.backends.cudnn.allow_tf32

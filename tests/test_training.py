@@ -1,4 +1,5 @@
-"""Training: killed at any moment it ends where an unbroken run ends; it refuses what it cannot continue."""
+"""Training: killed at any moment it ends where an unbroken run ends; it refuses what it cannot
+continue."""
 
 import math
 import os
@@ -25,11 +26,14 @@ ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 class Noisy(nn.Module):
-    """A network whose training draws from torch's global generator (dropout) and keeps a buffer (batch norm)."""
+    """A network whose training draws from torch's global generator (dropout) and keeps a buffer
+    (batch norm)."""
 
     def __init__(self):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(3, 16), nn.BatchNorm1d(16), nn.SiLU(), nn.Dropout(0.5), nn.Linear(16, 2))
+        self.body = nn.Sequential(
+            nn.Linear(3, 16), nn.BatchNorm1d(16), nn.SiLU(), nn.Dropout(0.5), nn.Linear(16, 2)
+        )
 
     def forward(self, x, t):
         return self.body(torch.cat([x, t[:, None]], dim=1))
@@ -82,7 +86,8 @@ def test_resumed_run_ends_as_the_unbroken_one(tmp_path, k):
 
 
 def test_the_generator_is_restored():
-    """Without restoring torch's global generator, dropout would differ: the losses do depend on it."""
+    """Without restoring torch's global generator, dropout would differ: the losses do depend on
+    it."""
     torch.manual_seed(5)
     network = Noisy()
     torch.manual_seed(6)
@@ -111,13 +116,17 @@ def test_sigkill_at_a_random_moment(tmp_path):
     script.write_text(SCRIPT.format(tests=str(ROOT / "tests")))
 
     def start(checkpoint, out):
-        return subprocess.Popen([sys.executable, str(script), str(checkpoint), str(tmp_path / out)], env=ENV)
+        return subprocess.Popen(
+            [sys.executable, str(script), str(checkpoint), str(tmp_path / out)], env=ENV
+        )
 
     unbroken = start("-", "unbroken")
     killed, delays = 0, []
     for _ in range(3):
         process, began = start(checkpoint, "broken"), time.time()
-        while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime < began):
+        while process.poll() is None and (
+            not checkpoint.exists() or checkpoint.stat().st_mtime < began
+        ):
             time.sleep(0.01)
         delays.append(random.uniform(0, 0.4))
         time.sleep(delays[-1])
@@ -129,15 +138,23 @@ def test_sigkill_at_a_random_moment(tmp_path):
     two, _ = weights.read_tensors(tmp_path / "broken")
     assert one.keys() == two.keys() and len(one["losses"]) == 250
     for name in one:
-        assert torch.equal(one[name], two[name]), f"{name} differs after kills {delays} s past a checkpoint"
+        assert torch.equal(one[name], two[name]), (
+            f"{name} differs after kills {delays} s past a checkpoint"
+        )
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("change, words", [
-    ({"seed": 1}, "seed = 0, not 1"), ({"steps": 41}, "steps = 40, not 41"), ({"lr": 0.02}, r"lr = 0\.01, not 0\.02"),
-    ({"batch_size": 20}, "batch_size = 16, not 20"), ({"ema": 0.9}, r"ema = 0\.999, not 0\.9"),
-    ({"network": ScoreMLP(VP(), width=8)}, "network = 'Noisy', not 'ScoreMLP'"),
-])
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"seed": 1}, "seed = 0, not 1"),
+        ({"steps": 41}, "steps = 40, not 41"),
+        ({"lr": 0.02}, r"lr = 0\.01, not 0\.02"),
+        ({"batch_size": 20}, "batch_size = 16, not 20"),
+        ({"ema": 0.9}, r"ema = 0\.999, not 0\.9"),
+        ({"network": ScoreMLP(VP(), width=8)}, "network = 'Noisy', not 'ScoreMLP'"),
+    ],
+)
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, words):
     checkpoint = tmp_path / "run.safetensors"
     run(checkpoint=checkpoint)
@@ -161,8 +178,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path, damage):
     checkpoint = tmp_path / "run.safetensors"
     run(checkpoint=checkpoint)
     whole = checkpoint.read_bytes()
-    checkpoint.write_bytes({"truncated": whole[:len(whole) // 2], "empty": b"", "garbage": os.urandom(4000),
-                            "header": b"\xff" * 8 + whole[8:]}[damage])
+    checkpoint.write_bytes(
+        {
+            "truncated": whole[: len(whole) // 2],
+            "empty": b"",
+            "garbage": os.urandom(4000),
+            "header": b"\xff" * 8 + whole[8:],
+        }[damage]
+    )
     with pytest.raises(ValueError, match="run.safetensors.*delete it"):
         run(checkpoint=checkpoint)
 
@@ -208,11 +231,19 @@ def test_a_loss_that_is_not_finite_raises_and_keeps_the_checkpoint(tmp_path):
     same(run(checkpoint=checkpoint), run())  # the checkpoint of step 7 is a sound one
 
 
-@pytest.mark.parametrize("options, words", [
-    ({"steps": 0}, "steps = 0"), ({"batch_size": 0}, "batch_size = 0"), ({"lr": -1.0}, r"lr = -1\.0"),
-    ({"lr": math.nan}, "lr = nan"), ({"every": 0}, "every = 0"), ({"ema": 1.0}, r"ema = 1\.0"),
-    ({"ema": -0.1}, r"ema = -0\.1"), ({"batch_size": 101}, "batch_size = 101"),
-])
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"steps": 0}, "steps = 0"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"lr": -1.0}, r"lr = -1\.0"),
+        ({"lr": math.nan}, "lr = nan"),
+        ({"every": 0}, "every = 0"),
+        ({"ema": 1.0}, r"ema = 1\.0"),
+        ({"ema": -0.1}, r"ema = -0\.1"),
+        ({"batch_size": 101}, "batch_size = 101"),
+    ],
+)
 def test_bad_numbers_raise(options, words):
     with pytest.raises(ValueError, match=words):
         run(**options)
@@ -224,7 +255,9 @@ def test_data_of_different_lengths_raises():
 
 
 def test_the_moving_average_and_the_optimiser_by_hand():
-    """One linear weight, the loss ½(w − 1)²·…: AdamW with clipping and θ̄ ← βθ̄ + (1 − β)θ, written out."""
+    """One linear weight, the loss ½(w − 1)²·…: AdamW with clipping and θ̄ ← βθ̄ + (1 − β)θ, written
+    out."""
+
     class Weight(nn.Module):
         def __init__(self):
             super().__init__()
@@ -241,7 +274,18 @@ def test_the_moving_average_and_the_optimiser_by_hand():
             return (network(x) - x).square().mean(1)
 
     x = torch.ones(4, 1)
-    result = train(Weight(), Square(), (x,), steps=6, batch_size=4, lr=0.1, warmup=2, ema=0.9, cpu=True, progress=False)
+    result = train(
+        Weight(),
+        Square(),
+        (x,),
+        steps=6,
+        batch_size=4,
+        lr=0.1,
+        warmup=2,
+        ema=0.9,
+        cpu=True,
+        progress=False,
+    )
     w, average, m, v, losses = 0.0, 0.0, 0.0, 0.0, []
     for k in range(6):
         losses.append((w - 1) ** 2)
@@ -260,13 +304,22 @@ def test_the_moving_average_and_the_optimiser_by_hand():
 def test_one_process_trains_in_one_precision_and_then_in_another():
     """accelerate keeps the first choice of a process unless it is told to forget it."""
     exact, rounded, again = (run(precision=p).losses for p in ("no", "bf16", "no"))
-    assert torch.equal(exact, again) and 0 < (exact - rounded).abs().max() < 0.1       # a product is right to 2⁻⁹ of it
+    assert (
+        torch.equal(exact, again) and 0 < (exact - rounded).abs().max() < 0.1
+    )  # a product is right to 2⁻⁹ of it
 
 
 def test_learning_rate():
     lr = [learning_rate(k, 100, 1.0, 10) for k in range(100)]
-    assert lr[0] == pytest.approx(0.1) and max(lr) < 1 and lr[50] == pytest.approx(0.5) and lr[99] < 1e-3
-    assert all(a < b for a, b in zip(lr[:9], lr[1:10])) and all(a > b for a, b in zip(lr[10:], lr[11:]))
+    assert (
+        lr[0] == pytest.approx(0.1)
+        and max(lr) < 1
+        and lr[50] == pytest.approx(0.5)
+        and lr[99] < 1e-3
+    )
+    assert all(a < b for a, b in zip(lr[:9], lr[1:10])) and all(
+        a > b for a, b in zip(lr[10:], lr[11:])
+    )
 
 
 def test_an_epoch_sees_each_example_once():
@@ -282,7 +335,15 @@ def test_an_epoch_sees_each_example_once():
 def test_step_generator_depends_on_seed_and_step_only():
     draw = lambda *key: torch.rand(3, generator=step_generator(*key))
     assert torch.equal(draw(0, 1), draw(0, 1))
-    assert len({tuple(draw(*key).tolist()) for key in ((0, 0), (0, 1), (1, 0), (1, 1), (0, -1), (11, 1), (1, 11))}) == 7
+    assert (
+        len(
+            {
+                tuple(draw(*key).tolist())
+                for key in ((0, 0), (0, 1), (1, 0), (1, 1), (0, -1), (11, 1), (1, 11))
+            }
+        )
+        == 7
+    )
 
 
 TWO = textwrap.dedent("""
@@ -307,17 +368,33 @@ TWO = textwrap.dedent("""
 
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
-    """Two CPU processes (gloo) under torchrun, which is what accelerate launch starts: each takes half of the same batch; float32 rounding is left."""
+    """Two CPU processes (gloo) under torchrun, which is what accelerate launch starts: each takes
+    half of the same batch; float32 rounding is left."""
     script = tmp_path / "two.py"
     script.write_text(TWO.format(tests=str(ROOT / "tests")))
-    done = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script),
-                           str(tmp_path / "run.safetensors"), str(tmp_path / "two")],
-                          env=ENV, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node",
+            "2",
+            str(script),
+            str(tmp_path / "run.safetensors"),
+            str(tmp_path / "two"),
+        ],
+        env=ENV,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     torch.manual_seed(5)
     one = train(ScoreMLP(VP(), width=16), OBJECTIVE, data(), **{**OPTIONS, "steps": 30})
     two, _ = weights.read_tensors(tmp_path / "two")
-    # Adam divides by √v, so rounding of 1e-7 in a gradient may grow: 1e-4 is far below the loss's change of 0.1 and more
+    # Adam divides by √v, so rounding of 1e-7 in a gradient may grow: 1e-4 is far below the loss's
+    # change of 0.1 and more
     torch.testing.assert_close(two["losses"], one.losses, rtol=1e-4, atol=1e-4)
     for name, p in one.network.state_dict().items():
         torch.testing.assert_close(two[name], p, rtol=1e-2, atol=1e-3)

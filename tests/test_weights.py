@@ -1,4 +1,5 @@
-"""Bundled weights: what is saved comes back, and a damaged file is refused by name, with its mend."""
+"""Bundled weights: what is saved comes back, and a damaged file is refused by name, with its
+mend."""
 
 import json
 import zipfile
@@ -26,13 +27,16 @@ def random(network):
     return network
 
 
-@pytest.mark.parametrize("make", [
-    lambda: ScoreMLP(VE(0.02, 7.0, T=2.0), dim=3, width=16, data_mean=0.1, data_std=0.9),
-    lambda: ScoreUNet(VE.power(25.0), (16, 24)),
-    lambda: ScoreUNet(VP(0.2, 15.0), (16, 24), data_mean=0.1, data_std=0.2),
-    lambda: ScoreMLP(SubVP(), width=16),
-    lambda: GarmentClassifier(8, 12),
-])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ScoreMLP(VE(0.02, 7.0, T=2.0), dim=3, width=16, data_mean=0.1, data_std=0.9),
+        lambda: ScoreUNet(VE.power(25.0), (16, 24)),
+        lambda: ScoreUNet(VP(0.2, 15.0), (16, 24), data_mean=0.1, data_std=0.2),
+        lambda: ScoreMLP(SubVP(), width=16),
+        lambda: GarmentClassifier(8, 12),
+    ],
+)
 def test_round_trip_in_half_precision(bundled, make):
     network = random(make())
     path = weights.save("net", network, {"steps": 3, "command": "x"})
@@ -42,7 +46,9 @@ def test_round_trip_in_half_precision(bundled, make):
     if hasattr(network, "sde"):
         assert back.sde == network.sde
     for (name, p), q in zip(network.state_dict().items(), back.state_dict().values()):
-        assert q.dtype == torch.float32 and torch.equal(q, p.half().float()), name  # exactly what half precision keeps
+        assert q.dtype == torch.float32 and torch.equal(q, p.half().float()), (
+            name
+        )  # exactly what half precision keeps
     assert not back.training and not any(p.requires_grad for p in back.parameters())
     assert weights.provenance("net") == {"steps": 3, "command": "x"}
     whole = sum(v.numel() for v in network.state_dict().values())
@@ -52,7 +58,7 @@ def test_round_trip_in_half_precision(bundled, make):
 def test_the_file_is_safetensors_and_not_pickle(bundled):
     path = weights.save("net", ScoreMLP(VP(), width=16), {})
     raw = path.read_bytes()
-    header = json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
     assert "out.weight" in header and header["out.weight"]["dtype"] == "F16"
     assert not zipfile.is_zipfile(path) and not raw.startswith(b"\x80")
     assert path.stat().st_mode & 0o777 == 0o644  # others may read what a package installs
@@ -88,15 +94,20 @@ def test_a_damaged_file(bundled, damage):
     path = weights.save("net", ScoreMLP(VP(), width=16), {})
     raw = bytearray(path.read_bytes())
     raw[-5] ^= 1
-    path.write_bytes({"one bit": bytes(raw), "truncated": raw[:len(raw) // 2], "empty": b""}[damage])
-    with pytest.raises(ValueError, match=r"net\.safetensors is damaged: its SHA-256 is .*git checkout"):
+    path.write_bytes(
+        {"one bit": bytes(raw), "truncated": raw[: len(raw) // 2], "empty": b""}[damage]
+    )
+    with pytest.raises(
+        ValueError, match=r"net\.safetensors is damaged: its SHA-256 is .*git checkout"
+    ):
         weights.load("net")
     with pytest.raises(ValueError, match="damaged"):
         weights.provenance("net")
 
 
 def test_a_truncated_file_whose_hash_was_recorded(bundled):
-    """The hash is right, the content is not: the reader of safetensors says so, as a ValueError with the name."""
+    """The hash is right, the content is not: the reader of safetensors says so, as a ValueError
+    with the name."""
     path = weights.save("net", ScoreMLP(VP(), width=16), {})
     path.write_bytes(path.read_bytes()[:400])
     weights.record(path.name)
@@ -106,7 +117,11 @@ def test_a_truncated_file_whose_hash_was_recorded(bundled):
 
 @pytest.mark.fault
 def test_weights_of_a_class_that_is_not_there(bundled):
-    weights.write_tensors(bundled / "net.safetensors", {"a": torch.zeros(1)}, {"spec": json.dumps({"class": "Transformer"})})
+    weights.write_tensors(
+        bundled / "net.safetensors",
+        {"a": torch.zeros(1)},
+        {"spec": json.dumps({"class": "Transformer"})},
+    )
     weights.record("net.safetensors")
     with pytest.raises(ValueError, match="Transformer"):
         weights.load("net")
@@ -127,7 +142,9 @@ def test_atomic_leaves_all_or_nothing(tmp_path):
 
     def half(p):
         p.write_text("tw")
-        assert target.read_text() == "one" and p.parent == target.parent  # written beside it, so the rename is atomic
+        assert (
+            target.read_text() == "one" and p.parent == target.parent
+        )  # written beside it, so the rename is atomic
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -136,13 +153,20 @@ def test_atomic_leaves_all_or_nothing(tmp_path):
 
 
 def test_every_bundled_file_is_whole():
-    """What this checkout bundles: each file is listed, and has its hash; each network loads and says its provenance."""
+    """What this checkout bundles: each file is listed, and has its hash; each network loads and
+    says its provenance."""
     known = weights.sums()
-    there = {p.name for p in weights.BUNDLED.iterdir() if p.name != "SHA256SUMS"} if weights.BUNDLED.exists() else set()
+    there = (
+        {p.name for p in weights.BUNDLED.iterdir() if p.name != "SHA256SUMS"}
+        if weights.BUNDLED.exists()
+        else set()
+    )
     assert there == known.keys()
     for name in known:
         weights.checked(name)
     for name in weights.names():
         if "spec" in weights.read_tensors(weights.checked(f"{name}.safetensors"))[1]:
             weights.load(name)
-            assert {"command", "data", "steps", "seed", "date"} <= weights.provenance(name).keys(), name
+            assert {"command", "data", "steps", "seed", "date"} <= weights.provenance(
+                name
+            ).keys(), name

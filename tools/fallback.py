@@ -31,7 +31,13 @@ def draw() -> torch.Tensor:
     out = []
     for _ in range(N // BATCH):
         x = network.sde.sample_prior((BATCH, 1, 28, 28), generator=generator)
-        x = solve(Reverse(network.sde, network, 0.0), x, times, heun, noise=WhiteNoise(x, generator=generator))
+        x = solve(
+            Reverse(network.sde, network, 0.0),
+            x,
+            times,
+            heun,
+            noise=WhiteNoise(x, generator=generator),
+        )
         out.append(denoise(network.sde, network, x, times[-1]).clamp(0, 1))
     return torch.cat(out)
 
@@ -43,19 +49,33 @@ def bundle(images: torch.Tensor) -> None:
     images = (images * (LEVELS - 1)).round() / (LEVELS - 1)
     labels = torch.cat([classifier(x).argmax(1) for x in images.split(BATCH)])
     distance = frechet_distance(moments(features(images, classifier)), stored_moments())
-    provenance = {"command": "python tools/fallback.py", "weights": weights.sums()["unet-sigma25.safetensors"],
-                  "seed": SEED, "device": "CPU", "torch": torch.__version__, "frechet": round(distance, 3),
-                  "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"}
+    provenance = {
+        "command": "python tools/fallback.py",
+        "weights": weights.sums()["unet-sigma25.safetensors"],
+        "seed": SEED,
+        "device": "CPU",
+        "torch": torch.__version__,
+        "frechet": round(distance, 3),
+        "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
+    }
 
     def write(path) -> None:
         with open(path, "wb") as f:
-            np.savez_compressed(f, images=(images[:, 0] * 255).round().byte().numpy(), labels=labels.byte().numpy(),
-                                provenance=np.frombuffer(json.dumps(provenance).encode(), np.uint8))
+            np.savez_compressed(
+                f,
+                images=(images[:, 0] * 255).round().byte().numpy(),
+                labels=labels.byte().numpy(),
+                provenance=np.frombuffer(json.dumps(provenance).encode(), np.uint8),
+            )
 
     path = weights.BUNDLED / "fallback.npz"
     weights.atomic(path, write)
     weights.record(path.name)
-    print(f"{path.name}: {len(images)} images, {path.stat().st_size / 1e6:.2f} MB", provenance, torch.bincount(labels).tolist())
+    print(
+        f"{path.name}: {len(images)} images, {path.stat().st_size / 1e6:.2f} MB",
+        provenance,
+        torch.bincount(labels).tolist(),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draw the book's logo and favicon: the score of a mixture of two Gaussians, as arrows.
 
-    python tools/logo.py
+python tools/logo.py
 """
 
 from __future__ import annotations
@@ -35,19 +35,29 @@ def svg(n: int, size: float, width: float, head: float) -> str:
     for x, y, dx, dy in arrows(n, size):
         a, b, c, d = x - dx / 2, y - dy / 2, x + dx / 2, y + dy / 2
         angle = math.atan2(dy, dx)
-        wings = [(c - head * math.cos(angle + t), d - head * math.sin(angle + t)) for t in (-0.5, 0.5)]
-        lines.append(f'<path d="M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}M{wings[0][0]:.1f} {wings[0][1]:.1f}'
-                     f'L{c:.1f} {d:.1f}L{wings[1][0]:.1f} {wings[1][1]:.1f}"/>')
-    dots = "".join(f'<circle cx="{(x + 2) / 4 * size:.1f}" cy="{size - (y + 2) / 4 * size:.1f}" r="{width * 2:.1f}"/>'
-                   for x, y in MODES.means.tolist())
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size:g} {size:g}" role="img" '
-            f'aria-label="The score of two Gaussians, as arrows">\n'
-            f'<g fill="none" stroke="{ARROW}" stroke-width="{width:g}" stroke-linecap="round" stroke-linejoin="round">\n'
-            + "\n".join(lines) + f'\n</g>\n<g fill="{MODE}">{dots}</g>\n</svg>\n')
+        wings = [
+            (c - head * math.cos(angle + t), d - head * math.sin(angle + t)) for t in (-0.5, 0.5)
+        ]
+        lines.append(
+            f'<path d="M{a:.1f} {b:.1f}L{c:.1f} {d:.1f}M{wings[0][0]:.1f} {wings[0][1]:.1f}'
+            f'L{c:.1f} {d:.1f}L{wings[1][0]:.1f} {wings[1][1]:.1f}"/>'
+        )
+    dots = "".join(
+        f'<circle cx="{(x + 2) / 4 * size:.1f}" cy="{size - (y + 2) / 4 * size:.1f}" r="{width * 2:.1f}"/>'
+        for x, y in MODES.means.tolist()
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size:g} {size:g}" role="img" '
+        f'aria-label="The score of two Gaussians, as arrows">\n'
+        f'<g fill="none" stroke="{ARROW}" stroke-width="{width:g}" stroke-linecap="round" stroke-linejoin="round">\n'
+        + "\n".join(lines)
+        + f'\n</g>\n<g fill="{MODE}">{dots}</g>\n</svg>\n'
+    )
 
 
 def favicon(size: int = 64) -> None:
-    """The picture with few arrows, as a PNG; four times too large and then reduced, for smooth edges."""
+    """The picture with few arrows, as a PNG; four times too large and then reduced, for smooth
+    edges."""
     from PIL import Image, ImageDraw
 
     big = 4 * size
@@ -56,15 +66,22 @@ def favicon(size: int = 64) -> None:
     for x, y, dx, dy in arrows(4, big):
         angle, head = math.atan2(dy, dx), big / 14
         draw.line([(x - dx / 2, y - dy / 2), (x + dx / 2, y + dy / 2)], fill=ARROW, width=big // 26)
-        draw.polygon([(x + dx / 2 + head * math.cos(angle + t), y + dy / 2 + head * math.sin(angle + t))
-                      for t in (0, 2.4, -2.4)], fill=ARROW)
+        draw.polygon(
+            [
+                (x + dx / 2 + head * math.cos(angle + t), y + dy / 2 + head * math.sin(angle + t))
+                for t in (0, 2.4, -2.4)
+            ],
+            fill=ARROW,
+        )
     for x, y in MODES.means.tolist():
         cx, cy, r = (x + 2) / 4 * big, big - (y + 2) / 4 * big, big / 14
         draw.ellipse([cx - r, cy - r, cx + r, cy + r], fill=MODE)
     picture = picture.resize((size, size), Image.LANCZOS)
     picture.save(STATIC / "favicon.png", optimize=True)
     EXTRA.mkdir(exist_ok=True)
-    picture.save(EXTRA / "favicon.ico", sizes=[(16, 16), (32, 32)])  # for index.html, which names no icon
+    picture.save(
+        EXTRA / "favicon.ico", sizes=[(16, 16), (32, 32)]
+    )  # for index.html, which names no icon
 
 
 if __name__ == "__main__":

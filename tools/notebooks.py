@@ -1,11 +1,14 @@
-"""The book's notebooks: run them and store their outputs, so that an unchanged chapter gives no diff.
+"""The book's notebooks: run them and store their outputs, so that an unchanged chapter gives no
+diff.
 
-    python tools/notebooks.py refresh [11 …]   run chapters (or intro; default: all) and store their outputs
-    python tools/notebooks.py tidy    [11 …]   only the stable ids and the minimal metadata; nothing is run
-    python tools/notebooks.py address          copy the address in _config.yml into every file that names it
+    python tools/notebooks.py refresh [11 …]   run chapters (or intro; default: all) and store their
+    outputs python tools/notebooks.py tidy    [11 …]
+    only the stable ids and the minimal metadata; nothing is run python tools/notebooks.py address
+    copy the address in _config.yml into every file that names it
 
-What is stored is what was seen: a cell that fails, that warns, that prints an address in memory or a
-path of this machine, or that had to do without the real Fashion-MNIST, is reported and not stored.
+What is stored is what was seen: a cell that fails, that warns, that prints an address in memory or
+a path of this machine, or that had to do without the real Fashion-MNIST, is reported and not
+stored.
 """
 
 from __future__ import annotations
@@ -62,8 +65,10 @@ def address() -> str:
 
 def setup_source() -> str:
     """The set-up cell that every chapter begins with."""
-    return (f'import sys\nif "google.colab" in sys.modules:\n    %pip install -q {" ".join(COLAB["lacks"])}\n'
-            f'    %pip install -q --no-deps "sdelib @ git+{address()}"')
+    return (
+        f'import sys\nif "google.colab" in sys.modules:\n    %pip install -q {" ".join(COLAB["lacks"])}\n'
+        f'    %pip install -q --no-deps "sdelib @ git+{address()}"'
+    )
 
 
 def source_hash(nb) -> str:
@@ -77,21 +82,28 @@ def tags(cell) -> list[str]:
 
 
 def texts(output) -> list[str]:
-    """Every readable text of an output: streams, plain text, HTML, Markdown; not pictures, not widget data."""
+    """Every readable text of an output: streams, plain text, HTML, Markdown; not pictures, not
+    widget data."""
     if output.output_type == "stream":
         return [output.text]
     if output.output_type == "error":
         return ["\n".join(output.traceback)]
-    return [v if isinstance(v, str) else json.dumps(v) for k, v in output.data.items()
-            if k.startswith("text/") or k == "application/json"]
+    return [
+        v if isinstance(v, str) else json.dumps(v)
+        for k, v in output.data.items()
+        if k.startswith("text/") or k == "application/json"
+    ]
 
 
-MACHINE = re.compile(r"(?<![\w.:/])(?:/(?:home|root|Users|work|tmp|usr|opt|mnt|content|private|var)/[\w.]|[A-Z]:\\\w)")
+MACHINE = re.compile(
+    r"(?<![\w.:/])(?:/(?:home|root|Users|work|tmp|usr|opt|mnt|content|private|var)/[\w.]|[A-Z]:\\\w)"
+)
 ADDRESS_IN_MEMORY = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 
 
 def faults(nb) -> list[str]:
-    """What is wrong with the stored outputs of a notebook, in words; empty when they may be stored."""
+    """What is wrong with the stored outputs of a notebook, in words; empty when they may be
+    stored."""
     found = []
     for k, cell in enumerate(nb.cells):
         if cell.cell_type != "code":
@@ -104,11 +116,17 @@ def faults(nb) -> list[str]:
             if output.output_type == "error":
                 found.append(f"{where} fails: {output.ename}: {output.evalue}")
             elif output.output_type == "stream" and output.name == "stderr":
-                found.append(f"{where} writes to stderr: {text.strip()[:300]!r}; mend the cause of the warning")
+                found.append(
+                    f"{where} writes to stderr: {text.strip()[:300]!r}; mend the cause of the warning"
+                )
             if hit := MACHINE.search(text):
-                found.append(f"{where} shows a path of this machine: {text[max(0, hit.start() - 40):hit.end() + 40]!r}")
+                found.append(
+                    f"{where} shows a path of this machine: {text[max(0, hit.start() - 40) : hit.end() + 40]!r}"
+                )
             if hit := ADDRESS_IN_MEMORY.search(text):
-                found.append(f"{where} shows an address in memory: {text[max(0, hit.start() - 40):hit.end()]!r}")
+                found.append(
+                    f"{where} shows an address in memory: {text[max(0, hit.start() - 40) : hit.end()]!r}"
+                )
     return found
 
 
@@ -123,7 +141,9 @@ def drop_progress(nb) -> None:
         view = output.get("data", {}).get(VIEW)
         model = models.get(view["model_id"], {}) if view else {}
         return model.get("model_module") == "@jupyter-widgets/controls" and any(
-            models.get(m, {}).get("model_name") == "FloatProgressModel" for m in reachable(models, [view["model_id"]]))
+            models.get(m, {}).get("model_name") == "FloatProgressModel"
+            for m in reachable(models, [view["model_id"]])
+        )
 
     for cell in nb.cells:
         if cell.cell_type != "code":
@@ -133,8 +153,12 @@ def drop_progress(nb) -> None:
             if is_bar(output):
                 continue
             if output.output_type == "stream" and output.name == "stderr":
-                lines = [line for line in re.split(r"[\r\n]", output.text)
-                         if line.strip() and not re.search(r"\d+%\|.*\||\d+(it|/\d+) \[\d+:\d+.*\]", line)]
+                lines = [
+                    line
+                    for line in re.split(r"[\r\n]", output.text)
+                    if line.strip()
+                    and not re.search(r"\d+%\|.*\||\d+(it|/\d+) \[\d+:\d+.*\]", line)
+                ]
                 if not lines:
                     continue
                 output.text = "\n".join(lines) + "\n"
@@ -147,25 +171,34 @@ def widget_models(nb) -> dict:
 
 
 def reachable(models: dict, start: list[str]) -> list[str]:
-    """The widget models that `start` show, by way of IPY_MODEL_ references; in order, without repeats."""
+    """The widget models that `start` show, by way of IPY_MODEL_ references; in order, without
+    repeats."""
     order, queue = [], list(start)
     while queue:
         m = queue.pop(0)
         if m in order or m not in models:
             continue
         order.append(m)
-        queue += re.findall(r"IPY_MODEL_([0-9a-f]{32})", json.dumps(models[m]["state"], sort_keys=True))
+        queue += re.findall(
+            r"IPY_MODEL_([0-9a-f]{32})", json.dumps(models[m]["state"], sort_keys=True)
+        )
     return order
 
 
 def fix_widget_ids(nb, name: str):
-    """Give the widgets ids that depend on the notebook's name and the order of appearance; drop the unseen ones."""
+    """Give the widgets ids that depend on the notebook's name and the order of appearance; drop the
+    unseen ones."""
     models = widget_models(nb)
     if not models:
         nb.metadata.pop("widgets", None)
         return nb
-    views = [o.data[VIEW]["model_id"] for c in nb.cells if c.cell_type == "code" for o in c.outputs
-             if VIEW in o.get("data", {})]
+    views = [
+        o.data[VIEW]["model_id"]
+        for c in nb.cells
+        if c.cell_type == "code"
+        for o in c.outputs
+        if VIEW in o.get("data", {})
+    ]
     order = reachable(models, views)
     if not order:
         nb.metadata.pop("widgets", None)
@@ -178,7 +211,8 @@ def fix_widget_ids(nb, name: str):
 
 
 def renew_modules(nb) -> None:
-    """Give stored widgets the present text of their module, so that a change of the drawing needs no new run."""
+    """Give stored widgets the present text of their module, so that a change of the drawing needs
+    no new run."""
     from sdelib.widgets.live import module
 
     for model in widget_models(nb).values():
@@ -188,7 +222,8 @@ def renew_modules(nb) -> None:
 
 
 def tidy(nb, name: str):
-    """The same notebook with stable widget and cell ids, the widgets' present module, and only the metadata that a reader needs."""
+    """The same notebook with stable widget and cell ids, the widgets' present module, and only the
+    metadata that a reader needs."""
     drop_progress(nb)
     nb = fix_widget_ids(nb, name)
     renew_modules(nb)
@@ -201,7 +236,9 @@ def tidy(nb, name: str):
         if cell.cell_type == "code":
             for output in cell.outputs:
                 if "metadata" in output:
-                    output.metadata = nbformat.from_dict({k: v for k, v in output.metadata.items() if v})
+                    output.metadata = nbformat.from_dict(
+                        {k: v for k, v in output.metadata.items() if v}
+                    )
     count = 0
     for cell in nb.cells:  # numbered as in a run from the top, whatever was run before it
         if cell.cell_type == "code" and cell.execution_count is not None:
@@ -211,8 +248,13 @@ def tidy(nb, name: str):
                 if output.output_type == "execute_result":
                     output.execution_count = count
     kept = {k: nb.metadata[k] for k in ("sdelib", "widgets") if k in nb.metadata}
-    nb.metadata = nbformat.from_dict({"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-                                      "language_info": {"name": "python"}, **kept})
+    nb.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+            **kept,
+        }
+    )
     nb.nbformat, nb.nbformat_minor = 4, 5
     return nb
 
@@ -221,7 +263,8 @@ TIME = re.compile(r"\d+(?:[.,]\d+)?(?=\s*(?:µs|ms|s|seconds|min|minutes)\b)")
 
 
 def keep_timings(nb, before) -> None:
-    """Where an output differs from the stored one in nothing but a time that was measured, keep the stored one."""
+    """Where an output differs from the stored one in nothing but a time that was measured, keep the
+    stored one."""
     old = {cell.id: cell for cell in before.cells if cell.cell_type == "code"}
 
     def masked(outputs) -> str:
@@ -232,7 +275,11 @@ def keep_timings(nb, before) -> None:
 
     for cell in nb.cells:
         there = old.get(cell.get("id")) if cell.cell_type == "code" else None
-        if there is not None and there.source == cell.source and masked(there.outputs) == masked(cell.outputs):
+        if (
+            there is not None
+            and there.source == cell.source
+            and masked(there.outputs) == masked(cell.outputs)
+        ):
             count = cell.execution_count
             cell.outputs = there.outputs
             for output in cell.outputs:
@@ -257,7 +304,8 @@ def write(nb, path: Path) -> bool:
 
 
 def find_data() -> None:
-    """Let sdelib find the real Fashion-MNIST, or refuse: stored outputs are those of the real data."""
+    """Let sdelib find the real Fashion-MNIST, or refuse: stored outputs are those of the real
+    data."""
     shared = ROOT.parent / "shared" / "data"
     if "SDELIB_DATA" not in os.environ and (shared / "FashionMNIST" / "raw").is_dir():
         os.environ["SDELIB_DATA"] = str(shared)
@@ -274,8 +322,10 @@ def find_data() -> None:
         except ValueError as error:
             raise Refused(str(error)) from error
     if not real:
-        raise Refused("Fashion-MNIST cannot be had here, and outputs are stored from the real data set only: "
-                      "name a folder that has it with SDELIB_DATA")
+        raise Refused(
+            "Fashion-MNIST cannot be had here, and outputs are stored from the real data set only: "
+            "name a folder that has it with SDELIB_DATA"
+        )
 
 
 def run(nb, folder: Path):
@@ -291,9 +341,17 @@ def run(nb, folder: Path):
     for cell in nb.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    NotebookClient(nb, timeout=SECONDS_PER_CELL, kernel_name="python3", extra_arguments=["--log-level=40"],
-                   record_timing=False, coalesce_streams=True, allow_errors=True, store_widget_state=True,
-                   resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(
+        nb,
+        timeout=SECONDS_PER_CELL,
+        kernel_name="python3",
+        extra_arguments=["--log-level=40"],
+        record_timing=False,
+        coalesce_streams=True,
+        allow_errors=True,
+        store_widget_state=True,
+        resources={"metadata": {"path": str(folder)}},
+    ).execute()
     return nb
 
 
@@ -304,32 +362,60 @@ def refresh(path: Path) -> str:
     nb = tidy(run(before, path.parent), path.stem)
     seconds = time.monotonic() - start
     if found := faults(nb):
-        raise Refused("\n  ".join([f"{path.name} was run for {seconds:.0f} s and not stored:", *found]))
+        raise Refused(
+            "\n  ".join([f"{path.name} was run for {seconds:.0f} s and not stored:", *found])
+        )
     nb.metadata["sdelib"] = {"source_sha256": source_hash(nb)}
     keep_timings(nb, before)
     changed = write(nb, path)
     return f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB, {'stored' if changed else 'no change'}"
 
 
-PLACES = ("*.md", "*.cff", "*.toml", "book/*.md", "chapters/*.md", ".github/**/*.yml", ".devcontainer/*", ".binder/*")
-NAMED = re.compile(r"(?:git clone |git\+|repository-code: )https://github\.com/([\w.-]+/[\w.-]*[\w-])")
+PLACES = (
+    "*.md",
+    "*.cff",
+    "*.toml",
+    "book/*.md",
+    "chapters/*.md",
+    ".github/**/*.yml",
+    ".devcontainer/*",
+    ".binder/*",
+)
+NAMED = re.compile(
+    r"(?:git clone |git\+|repository-code: )https://github\.com/([\w.-]+/[\w.-]*[\w-])"
+)
 
 
 def set_address() -> list[str]:
-    """Copy the address in _config.yml into every set-up cell and every file that names it; what changed, in words."""
+    """Copy the address in _config.yml into every set-up cell and every file that names it; what
+    changed, in words."""
     new = address().removeprefix("https://github.com/")
     pages = {path: nbformat.read(path, as_version=4) for path in notebooks()}
-    texts = {path: path.read_text(encoding="utf-8") for pattern in PLACES for path in sorted(ROOT.glob(pattern))}
+    texts = {
+        path: path.read_text(encoding="utf-8")
+        for pattern in PLACES
+        for path in sorted(ROOT.glob(pattern))
+    }
     setups = [cell.source for nb in pages.values() for cell in nb.cells if "setup" in tags(cell)]
-    former = {name.removesuffix(".git") for text in [*texts.values(), *setups] for name in NAMED.findall(text)} - {new}
-    old = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(former)))})(?![\w-])") if former else re.compile(r"(?!)")
+    former = {
+        name.removesuffix(".git")
+        for text in [*texts.values(), *setups]
+        for name in NAMED.findall(text)
+    } - {new}
+    old = (
+        re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, sorted(former)))})(?![\w-])")
+        if former
+        else re.compile(r"(?!)")
+    )
 
     said = []
     for path, nb in pages.items():
         current = nb.metadata.get("sdelib", {}).get("source_sha256") == source_hash(nb)
         for cell in nb.cells:
             cell.source = setup_source() if "setup" in tags(cell) else old.sub(new, cell.source)
-        if current:  # the set-up cell does nothing here, so the outputs are still those of this code
+        if (
+            current
+        ):  # the set-up cell does nothing here, so the outputs are still those of this code
             nb.metadata["sdelib"] = {"source_sha256": source_hash(nb)}
         if write(tidy(nb, path.stem), path):
             said.append(str(path.relative_to(ROOT)))
@@ -343,7 +429,9 @@ def set_address() -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=["refresh", "tidy", "address"])
-    parser.add_argument("chapters", nargs="*", metavar="NN", help="chapter numbers, or intro (default: all)")
+    parser.add_argument(
+        "chapters", nargs="*", metavar="NN", help="chapter numbers, or intro (default: all)"
+    )
     args = parser.parse_args()
     try:
         if args.what == "address":

@@ -2,7 +2,8 @@
 
     python tools/students.py [--out _build/students]   (or `make students`)
 
-What stands between {solution-start} and {solution-end} is left out, text, code and outputs. The answers stay `...`, and their
+What stands between {solution-start} and {solution-end} is left out, text, code and outputs. The
+answers stay `...`, and their
 checks stay: an open exercise prints its hint. Exercises get a heading that JupyterLab shows.
 """
 
@@ -20,7 +21,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import notebooks as tool  # noqa: E402
 
 FENCE = re.compile(r"(```\{solution-start\}[^`]*```|```\{solution-end\}\s*```)")
-EXERCISE = [(re.compile(r"```\{exercise-start\} ([^\n]*)\n[^`]*```"), r"### Exercise \1\n"), (re.compile(r"```\{exercise-end\}\s*```"), "")]
+EXERCISE = [
+    (re.compile(r"```\{exercise-start\} ([^\n]*)\n[^`]*```"), r"### Exercise \1\n"),
+    (re.compile(r"```\{exercise-end\}\s*```"), ""),
+]
 
 
 def without_solutions(nb):
@@ -32,7 +36,9 @@ def without_solutions(nb):
             for part in FENCE.split(cell.source):
                 if FENCE.fullmatch(part):
                     if inside == ("solution-start" in part):
-                        raise tool.Refused(f"two fences of the same kind follow each other at {part.splitlines()[0]!r}")
+                        raise tool.Refused(
+                            f"two fences of the same kind follow each other at {part.splitlines()[0]!r}"
+                        )
                     inside = not inside
                 elif not inside:
                     text += part
@@ -45,12 +51,16 @@ def without_solutions(nb):
     if inside:
         raise tool.Refused("the last solution has no end")
     nb.cells = kept
-    nb.metadata.pop("sdelib", None)      # its hash is that of the chapter, with the solutions
+    nb.metadata.pop("sdelib", None)  # its hash is that of the chapter, with the solutions
     return nb
 
 
 def readme(names: list[str]) -> str:
-    data = re.search(r"^## The data\n.*?(?=^## )", (tool.ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)[0]
+    data = re.search(
+        r"^## The data\n.*?(?=^## )",
+        (tool.ROOT / "README.md").read_text(encoding="utf-8"),
+        re.M | re.S,
+    )[0]
     return f"""# Exercises for students
 
 These are the chapters of a book that runs, {tool.address()}, without the solutions of their exercises.
@@ -67,15 +77,26 @@ The solutions are in the book.
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=tool.ROOT / "_build" / "students", help="the folder (default: _build/students)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=tool.ROOT / "_build" / "students",
+        help="the folder (default: _build/students)",
+    )
     args = parser.parse_args(argv)
     chapters = [path for path in tool.notebooks() if path != tool.INTRO]
     there = {path.name for path in args.out.glob("*")} - {"README.md"}
     if strange := sorted(name for name in there if not re.match(r"\d\d_\w+\.ipynb$", name)):
-        print(f"--out {args.out} holds what this command did not make ({strange[0]}): name another folder", file=sys.stderr)
+        print(
+            f"--out {args.out} holds what this command did not make ({strange[0]}): name another folder",
+            file=sys.stderr,
+        )
         return 1
     try:
-        copies = {path.name: tool.tidy(without_solutions(nbformat.read(path, as_version=4)), path.stem) for path in chapters}
+        copies = {
+            path.name: tool.tidy(without_solutions(nbformat.read(path, as_version=4)), path.stem)
+            for path in chapters
+        }
     except tool.Refused as reason:
         print(reason, file=sys.stderr)
         return 1

@@ -1,8 +1,9 @@
 """Measure chapter 12's table: python tools/tuning.py
 
-Trains the small denoiser from nothing for a few minutes with one setting changed at a time, for several seeds, and measures
-the denoising error on test images and the distance of samples. A row for each run is added to results/tuning.csv; a run that was
-stopped goes on. Needs the real Fashion-MNIST.
+Trains the small denoiser from nothing for a few minutes with one setting changed at a time, for
+several seeds, and measures the denoising error on test images and the distance of samples. A row
+for each run is added to results/tuning.csv; a run that was stopped goes on. Needs the real
+Fashion-MNIST.
 """
 
 from __future__ import annotations
@@ -60,43 +61,87 @@ SETTINGS = [
     Setting("no labels told", loss={"drop": 1.0}),
 ]
 BASE = dict(lr=2e-3, warmup=100, ema=0.995)
-FIELDS = ["change", "seed", "steps", "parameters", "train_loss", *(f"error_{s:g}" for s in FINE), "frechet", "seconds", "date"]
+FIELDS = [
+    "change",
+    "seed",
+    "steps",
+    "parameters",
+    "train_loss",
+    *(f"error_{s:g}" for s in FINE),
+    "frechet",
+    "seconds",
+    "date",
+]
 
 
 def run(setting: Setting, seed: int, data, test) -> dict:
     torch.manual_seed(seed)
     network = Denoiser(**{"widths": (32, 56)} | setting.network)
     begin = time.perf_counter()
-    result = train(network, DenoiserLoss(**setting.loss), (data.images, data.labels), steps=STEPS, batch_size=BATCH, seed=seed, cpu=True,
-                   precision="bf16", progress=False, **(BASE | setting.train))
+    result = train(
+        network,
+        DenoiserLoss(**setting.loss),
+        (data.images, data.labels),
+        steps=STEPS,
+        batch_size=BATCH,
+        seed=seed,
+        cpu=True,
+        precision="bf16",
+        progress=False,
+        **(BASE | setting.train),
+    )
     seconds, network = time.perf_counter() - begin, result.network.eval().requires_grad_(False)
-    row = {"change": setting.change, "seed": seed, "steps": STEPS, "parameters": sum(p.numel() for p in network.parameters()),
-           "train_loss": round(result.losses[-100:].mean().item(), 5), "seconds": round(seconds, 1)}
+    row = {
+        "change": setting.change,
+        "seed": seed,
+        "steps": STEPS,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "train_loss": round(result.losses[-100:].mean().item(), 5),
+        "seconds": round(seconds, 1),
+    }
     told = None if setting.loss.get("drop") == 1.0 else test.labels[:1000]
-    for sigma in FINE:                                            # the same noise in every run
+    for sigma in FINE:  # the same noise in every run
         z = torch.randn(1000, 1, 28, 28, generator=torch.Generator().manual_seed(17))
-        row[f"error_{sigma:g}"] = round((network(test.images[:1000] + sigma * z, sigma, told) - test.images[:1000]).square().mean().item(), 7)
-    images, _ = sample_denoiser(network, VE(0.01, 80.0), N, evaluations=18, generator=torch.Generator().manual_seed(100))
-    row["frechet"] = round(frechet_distance(moments(features(images, weights.load("classifier"))), stored_moments()), 4)
+        row[f"error_{sigma:g}"] = round(
+            (network(test.images[:1000] + sigma * z, sigma, told) - test.images[:1000])
+            .square()
+            .mean()
+            .item(),
+            7,
+        )
+    images, _ = sample_denoiser(
+        network, VE(0.01, 80.0), N, evaluations=18, generator=torch.Generator().manual_seed(100)
+    )
+    row["frechet"] = round(
+        frechet_distance(moments(features(images, weights.load("classifier"))), stored_moments()), 4
+    )
     return row | {"date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"}
 
 
 def text(rows: list[dict]) -> str:
-    lines = ["# command: python tools/tuning.py",
-             f"# base: Denoiser((32, 56)), {STEPS} steps of batch {BATCH}, learning rate {BASE['lr']:g} with {BASE['warmup']} steps of warm-up and a cosine to 0, average β = min({BASE['ema']}, (1 + k)/(10 + k)) at step k,",
-             "#       ln σ ~ N(−1.2, 1.4²) with a share of 0.1 uniform, no dropout, a tenth of the labels not told.  One change a row.",
-             "# train_loss: mean of the last 100 steps; only rows with the same distribution of σ compare.",
-             "# error_σ: mean square of D − x₀ on 1,000 test images with their labels, on the same noise in every run.",
-             f"# frechet: squared, of {N} samples (dpm++2m on VE(0.01, 80), 18 evaluations, no label, the same start in every run) to the 60,000 training images.",
-             f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} thread(s), bfloat16 in training; torch {torch.__version__}",
-             ",".join(FIELDS)]
+    lines = [
+        "# command: python tools/tuning.py",
+        f"# base: Denoiser((32, 56)), {STEPS} steps of batch {BATCH}, learning rate {BASE['lr']:g} with {BASE['warmup']} steps of warm-up and a cosine to 0, average β = min({BASE['ema']}, (1 + k)/(10 + k)) at step k,",
+        "#       ln σ ~ N(−1.2, 1.4²) with a share of 0.1 uniform, no dropout, a tenth of the labels not told.  One change a row.",
+        "# train_loss: mean of the last 100 steps; only rows with the same distribution of σ compare.",
+        "# error_σ: mean square of D − x₀ on 1,000 test images with their labels, on the same noise in every run.",
+        f"# frechet: squared, of {N} samples (dpm++2m on VE(0.01, 80), 18 evaluations, no label, the same start in every run) to the 60,000 training images.",
+        f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} thread(s), bfloat16 in training; torch {torch.__version__}",
+        ",".join(FIELDS),
+    ]
     return "\n".join(lines + [",".join(str(r[f]) for f in FIELDS) for r in rows]) + "\n"
 
 
 def main() -> None:
     rows = []
     if OUT.exists():
-        rows = list(csv.DictReader(line for line in OUT.read_text(encoding="utf-8").splitlines() if not line.startswith("#")))
+        rows = list(
+            csv.DictReader(
+                line
+                for line in OUT.read_text(encoding="utf-8").splitlines()
+                if not line.startswith("#")
+            )
+        )
     data, test = fashion_mnist(), fashion_mnist(train=False)
     if not data.real:
         sys.exit("the table needs the real Fashion-MNIST")

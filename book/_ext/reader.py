@@ -1,8 +1,9 @@
 """Sphinx: the reader's progress, and answers that the page can check.
 
-Each exercise gets a tick box, and where its answer is one number a place to type it; each page with exercises ends with a box
-"I have read this chapter"; the directive `{progress}` lists all of them. They are part of the page, so nothing jumps when
-book/_static/reader.js wakes them. Numbers, tolerances, hints and praise are those of sdelib.exercises, as JSON at the end of the page.
+Each exercise gets a tick box, and where its answer is one number a place to type it; each page with
+exercises ends with a box "I have read this chapter"; the directive `{progress}` lists all of them.
+They are part of the page, so nothing jumps when book/_static/reader.js wakes them. Numbers,
+tolerances, hints and praise are those of sdelib.exercises, as JSON at the end of the page.
 """
 
 from __future__ import annotations
@@ -86,24 +87,36 @@ def test_of(name: str) -> dict | None:
     if not isinstance(exercise.test, Number):
         return None
     t = exercise.test
-    return {"value": t.value, "relative": t.relative, "absolute": t.absolute, "hint": exercise.hint, "praise": exercise.praise}
+    return {
+        "value": t.value,
+        "relative": t.relative,
+        "absolute": t.absolute,
+        "hint": exercise.hint,
+        "praise": exercise.praise,
+    }
 
 
 def exercise_box(name: str, title: str) -> str:
     label = html.escape(f"{name} {title}")
-    done = (f'<label class="reader-done"><input type="checkbox" data-exercise="{name}" aria-label="Exercise {label} is done" disabled>'
-            ' <span>Done</span></label>')
+    done = (
+        f'<label class="reader-done"><input type="checkbox" data-exercise="{name}" aria-label="Exercise {label} is done" disabled>'
+        " <span>Done</span></label>"
+    )
     if test_of(name) is None:
         return f'<div class="reader-exercise pst-js-only"><span class="reader-how">Run the chapter to check your answer.</span>{done}</div>'
-    return (f'<form class="reader-exercise pst-js-only" data-answer="{name}"><label for="answer-{name}">Your answer</label>'
-            f'<input type="text" id="answer-{name}" size="14" maxlength="60" autocomplete="off" autocapitalize="off" spellcheck="false"'
-            f' enterkeyhint="go" aria-describedby="verdict-{name}" disabled><button type="submit" disabled>Check</button>{done}'
-            f'<p class="reader-verdict" id="verdict-{name}" role="status"></p></form>')
+    return (
+        f'<form class="reader-exercise pst-js-only" data-answer="{name}"><label for="answer-{name}">Your answer</label>'
+        f'<input type="text" id="answer-{name}" size="14" maxlength="60" autocomplete="off" autocapitalize="off" spellcheck="false"'
+        f' enterkeyhint="go" aria-describedby="verdict-{name}" disabled><button type="submit" disabled>Check</button>{done}'
+        f'<p class="reader-verdict" id="verdict-{name}" role="status"></p></form>'
+    )
 
 
 def chapter_box(docname: str, up: str) -> str:
-    return (f'<div class="reader-chapter pst-js-only"><label><input type="checkbox" data-chapter="{docname}" disabled>'
-            f' <span>I have read this chapter</span></label><a href="{up}book/progress.html">Your progress</a></div>')
+    return (
+        f'<div class="reader-chapter pst-js-only"><label><input type="checkbox" data-chapter="{docname}" disabled>'
+        f' <span>I have read this chapter</span></label><a href="{up}book/progress.html">Your progress</a></div>'
+    )
 
 
 def progress_list(env, link) -> str:
@@ -117,13 +130,19 @@ def progress_list(env, link) -> str:
         title = html.escape(env.titles[docname].astext())
         boxes = "".join(
             f'<li><input type="checkbox" class="pst-js-only" data-exercise="{name}" aria-label="Exercise {name} {html.escape(e["title"])} is done" disabled> '
-            f'<a href="{link(docname)}#{e["anchor"]}">{name} {html.escape(e["title"])}</a></li>' for name, e in found[docname].items())
-        rows.append(f'<li><div class="reader-row"><input type="checkbox" class="pst-js-only" data-chapter="{docname}" aria-label="Chapter {title} is read" disabled> '
-                    f'<a href="{link(docname)}">{title}</a><span class="reader-count" data-of="{docname}">0 of {len(found[docname])} done</span></div>'
-                    f'<ul>{boxes}</ul></li>')
-    return (f'<div class="reader-progress"><p class="reader-total" role="status">0 of {len(order)} chapters read, 0 of {total} exercises done.</p>'
-            f'<div class="reader-bar" aria-hidden="true"><div></div></div><ul class="reader-list">{"".join(rows)}</ul>'
-            '<p class="pst-js-only"><button type="button" class="reader-forget" disabled>Forget all of it</button></p></div>')
+            f'<a href="{link(docname)}#{e["anchor"]}">{name} {html.escape(e["title"])}</a></li>'
+            for name, e in found[docname].items()
+        )
+        rows.append(
+            f'<li><div class="reader-row"><input type="checkbox" class="pst-js-only" data-chapter="{docname}" aria-label="Chapter {title} is read" disabled> '
+            f'<a href="{link(docname)}">{title}</a><span class="reader-count" data-of="{docname}">0 of {len(found[docname])} done</span></div>'
+            f"<ul>{boxes}</ul></li>"
+        )
+    return (
+        f'<div class="reader-progress"><p class="reader-total" role="status">0 of {len(order)} chapters read, 0 of {total} exercises done.</p>'
+        f'<div class="reader-bar" aria-hidden="true"><div></div></div><ul class="reader-list">{"".join(rows)}</ul>'
+        '<p class="pst-js-only"><button type="button" class="reader-forget" disabled>Forget all of it</button></p></div>'
+    )
 
 
 def place(app, doctree, docname) -> None:
@@ -135,17 +154,31 @@ def place(app, doctree, docname) -> None:
         node.append(control(html=exercise_box(name, found[name]["title"])))
     for node in doctree.findall(control):
         if "progress" in node["classes"]:
-            node["html"] = progress_list(app.env, lambda to: app.builder.get_relative_uri(docname, to))
+            node["html"] = progress_list(
+                app.env, lambda to: app.builder.get_relative_uri(docname, to)
+            )
     top = next(iter(doctree.findall(nodes.section)), None)
     if top is None:
         return
     tests = {name: test for name in found if (test := test_of(name))}
     data = json.dumps({"page": docname, "tests": tests}, ensure_ascii=False).replace("</", "<\\/")
-    top.append(control(html=(chapter_box(docname, up) if found else "") + f'<script type="application/json" id="reader-data">{data}</script>'))
+    top.append(
+        control(
+            html=(chapter_box(docname, up) if found else "")
+            + f'<script type="application/json" id="reader-data">{data}</script>'
+        )
+    )
 
 
 def setup(app) -> dict:
-    app.add_node(control, html=(write, None), latex=(skip, None), text=(skip, None), man=(skip, None), texinfo=(skip, None))
+    app.add_node(
+        control,
+        html=(write, None),
+        latex=(skip, None),
+        text=(skip, None),
+        man=(skip, None),
+        texinfo=(skip, None),
+    )
     app.add_directive("progress", Progress)
     app.connect("doctree-read", collect)
     app.connect("env-purge-doc", purge)
@@ -153,4 +186,9 @@ def setup(app) -> dict:
     app.connect("env-updated", stale)
     app.connect("doctree-resolved", place)
     app.add_js_file("reader.js", loading_method="defer")
-    return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

@@ -1,8 +1,10 @@
 """Sphinx: the page on which the reader's browser draws garments.
 
-The directive `{sampler}` is the place of the widget sdelib/widgets/sampler.js, written as myst-nb writes a notebook's widgets, with a
-still picture that the same network draws when the book is built. The role {fact} puts a number in a sentence: it is measured or
-counted, never typed. The network goes to _static; its runtime is there already (tools/javascript.py), and no page loads either by itself.
+The directive `{sampler}` is the place of the widget sdelib/widgets/sampler.js, written as myst-nb
+writes a notebook's widgets, with a still picture that the same network draws when the book is
+built. The role {fact} puts a number in a sentence: it is measured or counted, never typed. The
+network goes to _static; its runtime is there already (tools/javascript.py), and no page loads
+either by itself.
 """
 
 from __future__ import annotations
@@ -22,16 +24,29 @@ from stills import CSS, STATE, VIEW, control
 
 ROOT = Path(__file__).parents[2]
 STATIC, MODULE = ROOT / "book" / "_static", ROOT / "sdelib" / "widgets" / "sampler.js"
-MODEL, QUALITY = ROOT / "sdelib" / "bundled" / "denoiser-small.onnx", ROOT / "results" / "quality.csv"
-RUNTIMES = {"wasm": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
-            "webgpu": ("ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm")}
-NOT_HERE = {"milstein", "heun-ito", "probability-flow-rk45"}       # they need automatic differentiation, or scipy
+MODEL, QUALITY = (
+    ROOT / "sdelib" / "bundled" / "denoiser-small.onnx",
+    ROOT / "results" / "quality.csv",
+)
+RUNTIMES = {
+    "wasm": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
+    "webgpu": ("ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm"),
+}
+NOT_HERE = {
+    "milstein",
+    "heun-ito",
+    "probability-flow-rk45",
+}  # they need automatic differentiation, or scipy
 EVALUATIONS, SIGMA_MAX, N = 18, 80, 16
 ALT = "Sixteen garments in four rows, drawn by the book's small network"
-CAPTION = ("Pick a solver and a number of evaluations, and press Draw: noise becomes garments. Then pull the slider under the picture to "
-           "see every step again. The states are drawn with the contrast of the data, whatever their noise.")
-OFF = (f"Your browser runs no JavaScript, so you see what the network drew when the book was built: dpm++2m, {EVALUATIONS} evaluations, "
-       f"VE with σ_max = {SIGMA_MAX}, the ten classes in turn, seed 0 of PyTorch.")
+CAPTION = (
+    "Pick a solver and a number of evaluations, and press Draw: noise becomes garments. Then pull the slider under the picture to "
+    "see every step again. The states are drawn with the contrast of the data, whatever their noise."
+)
+OFF = (
+    f"Your browser runs no JavaScript, so you see what the network drew when the book was built: dpm++2m, {EVALUATIONS} evaluations, "
+    f"VE with σ_max = {SIGMA_MAX}, the ten classes in turn, seed 0 of PyTorch."
+)
 
 NOTE = "Drawn when the book was built. Press Draw for your own."
 STATUS = "Nothing is fetched before you press Draw. What is fetched comes from this site, and what is drawn stays on your machine."
@@ -46,14 +61,21 @@ def network():
 
 @functools.cache
 def drawn():
-    """16 garments as a frame, the ten classes in turn: what the widget draws with its first settings, from other noise."""
+    """16 garments as a frame, the ten classes in turn: what the widget draws with its first
+    settings, from other noise."""
     import torch
     from sdelib.sampling import sample_denoiser
     from sdelib.sdes import VE
     from sdelib.widgets.frames import images
 
-    pictures, _ = sample_denoiser(network(), VE(0.01, SIGMA_MAX), N, label=torch.arange(N) % 10, evaluations=EVALUATIONS,
-                                  generator=torch.Generator().manual_seed(0))
+    pictures, _ = sample_denoiser(
+        network(),
+        VE(0.01, SIGMA_MAX),
+        N,
+        label=torch.arange(N) % 10,
+        evaluations=EVALUATIONS,
+        generator=torch.Generator().manual_seed(0),
+    )
     return images(pictures[:, 0], columns=4)
 
 
@@ -65,10 +87,18 @@ def reach() -> float:
 
 
 def frechet(network_name: str, solver: str) -> float:
-    rows = csv.DictReader(line for line in QUALITY.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
+    rows = csv.DictReader(
+        line
+        for line in QUALITY.read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
     wanted = network_name, f"VE {SIGMA_MAX}", solver, "karras", str(EVALUATIONS)
-    [row] = [r for r in rows if r["part"] in ("main", "untold", "large")
-             and tuple(r[key] for key in ("network", "process", "solver", "grid", "budget")) == wanted]
+    [row] = [
+        r
+        for r in rows
+        if r["part"] in ("main", "untold", "large")
+        and tuple(r[key] for key in ("network", "process", "solver", "grid", "budget")) == wanted
+    ]
     return float(row["frechet"])
 
 
@@ -85,14 +115,23 @@ FACTS = {
 
 def fact(name, rawtext, text, lineno, inliner, options=None, content=None):
     if text not in FACTS:
-        return [], [inliner.reporter.error(f"there is no fact {text!r}; there are {', '.join(FACTS)}", line=lineno)]
+        return [], [
+            inliner.reporter.error(
+                f"there is no fact {text!r}; there are {', '.join(FACTS)}", line=lineno
+            )
+        ]
     return [nodes.Text(FACTS[text]())], []
 
 
 def choices(name: str, label: str, groups: dict[str, dict[str, str]], start: str) -> dict:
     """A list to choose from: title of a group → value → words."""
-    return {"kind": "list", "name": name, "label": label, "start": start,
-            "groups": [[title, list(options.items())] for title, options in groups.items()]}
+    return {
+        "kind": "list",
+        "name": name,
+        "label": label,
+        "start": start,
+        "groups": [[title, list(options.items())] for title, options in groups.items()],
+    }
 
 
 def controls() -> list[dict]:
@@ -100,49 +139,94 @@ def controls() -> list[dict]:
     from sdelib.sampling import GRIDS, SOLVERS
     from sdelib.widgets import Slider, Switch
 
-    names = lambda eta: {name: name for name, s in SOLVERS.items() if s.eta == eta and name not in NOT_HERE}
-    solvers = {"probability flow: noise at the start only": names(0.0), "reverse SDE: noise in every step": names(1.0)}
-    classes = {"turn": "the ten in turn", "-1": "not told"} | {str(k): name for k, name in enumerate(CLASSES)}
+    names = lambda eta: {
+        name: name for name, s in SOLVERS.items() if s.eta == eta and name not in NOT_HERE
+    }
+    solvers = {
+        "probability flow: noise at the start only": names(0.0),
+        "reverse SDE: noise in every step": names(1.0),
+    }
+    classes = {"turn": "the ten in turn", "-1": "not told"} | {
+        str(k): name for k, name in enumerate(CLASSES)
+    }
     counts = [2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 18, 20, 25, 30, 35, 50, 75, 100, 200]
-    return [choices("solver", "solver", solvers, "dpm++2m"),
-            Switch("sde", "process", ["VE", "VE 25ᵗ", "VP", "sub-VP"]).spec(),
-            Slider("sigma_max", "σ_max", [5, 7, 10, 14, 20, 28, 40, 56, 80, 110, 160], start=SIGMA_MAX, integer=True).spec(),
-            Slider("evaluations", "evaluations, at most", counts, start=EVALUATIONS, integer=True).spec(),
-            Switch("grid", "time grid", list(GRIDS), start="karras").spec(),
-            choices("label", "class", {"": classes}, "turn"),
-            {"kind": "text", "name": "seed", "label": "seed", "start": "0"}]
+    return [
+        choices("solver", "solver", solvers, "dpm++2m"),
+        Switch("sde", "process", ["VE", "VE 25ᵗ", "VP", "sub-VP"]).spec(),
+        Slider(
+            "sigma_max",
+            "σ_max",
+            [5, 7, 10, 14, 20, 28, 40, 56, 80, 110, 160],
+            start=SIGMA_MAX,
+            integer=True,
+        ).spec(),
+        Slider(
+            "evaluations", "evaluations, at most", counts, start=EVALUATIONS, integer=True
+        ).spec(),
+        Switch("grid", "time grid", list(GRIDS), start="karras").spec(),
+        choices("label", "class", {"": classes}, "turn"),
+        {"kind": "text", "name": "seed", "label": "seed", "start": "0"},
+    ]
 
 
 def spec(up: str) -> dict:
     from sdelib.widgets import Switch
 
     folder, size = "vendor/onnxruntime", lambda file: file.stat().st_size if file.is_file() else 0
-    runtimes = {device: {"runtime": f"{folder}/{runtime}", "binary": f"{folder}/{binary}",
-                         "bytes": sum(map(size, (STATIC / folder / runtime, STATIC / folder / binary, MODEL)))}
-                for device, (runtime, binary) in RUNTIMES.items()}
-    return {"view": "sampler", "base": f"{up}_static/", "worker": "denoise.worker.js", "model": MODEL.name, "runtimes": runtimes,
-            "controls": controls(), "show": Switch("show", "show", ["the state x", "the guess D(x)"]).spec(),
-            "mean": network().data_mean, "std": network().data_std, "alt": ALT, "caption": CAPTION, "note": NOTE, "status": STATUS,
-            "pixels": base64.b64encode(drawn().arrays["pixels"].tobytes()).decode()}
+    runtimes = {
+        device: {
+            "runtime": f"{folder}/{runtime}",
+            "binary": f"{folder}/{binary}",
+            "bytes": sum(map(size, (STATIC / folder / runtime, STATIC / folder / binary, MODEL))),
+        }
+        for device, (runtime, binary) in RUNTIMES.items()
+    }
+    return {
+        "view": "sampler",
+        "base": f"{up}_static/",
+        "worker": "denoise.worker.js",
+        "model": MODEL.name,
+        "runtimes": runtimes,
+        "controls": controls(),
+        "show": Switch("show", "show", ["the state x", "the guess D(x)"]).spec(),
+        "mean": network().data_mean,
+        "std": network().data_std,
+        "alt": ALT,
+        "caption": CAPTION,
+        "note": NOTE,
+        "status": STATUS,
+        "pixels": base64.b64encode(drawn().arrays["pixels"].tobytes()).decode(),
+    }
 
 
 def still(spec: dict) -> str:
     """The widget before it lives: the picture, and the places of its controls."""
     from sdelib.widgets.live import picture
 
-    buttons = "".join(f'<button type="button" disabled>{words}</button>' for words in
-                      (f"Draw {N} garments (fetches {spec['runtimes']['wasm']['bytes'] / 1e6:.0f} MB)", "Stop", "New seed"))
+    buttons = "".join(
+        f'<button type="button" disabled>{words}</button>'
+        for words in (
+            f"Draw {N} garments (fetches {spec['runtimes']['wasm']['bytes'] / 1e6:.0f} MB)",
+            "Stop",
+            "New seed",
+        )
+    )
     field = '<div class="sde-control"><div>{}</div><select disabled></select></div>'
-    places = "".join(control(c) if c["kind"] in ("slider", "switch") else field.format(c["label"]) for c in spec["controls"])
+    places = "".join(
+        control(c) if c["kind"] in ("slider", "switch") else field.format(c["label"])
+        for c in spec["controls"]
+    )
     css = CSS + re.search(r"const FIELDS = `\n(.*?)`;", MODULE.read_text(encoding="utf-8"), re.S)[1]
     image = base64.b64encode(picture(drawn())).decode()
-    return (f'<style>{css}</style><div class="sde-x sde-still sde-images sde-sampler"><div class="sde-frame sde-beside">'
-            f'<div class="sde-stage"><div class="sde-plot"><div class="sde-area" style="aspect-ratio: 1">'
-            f'<img src="data:image/png;base64,{image}" alt="{ALT}"></div></div><p class="sde-note">{NOTE}</p>'
-            f'<div class="sde-wait" aria-hidden="true"><div class="sde-actions">{buttons}</div><p class="sde-status">{STATUS}</p>'
-            f'<div class="sde-film">{control(spec["show"])}<div class="sde-reel"></div></div></div></div>'
-            f'<div class="sde-panel" aria-hidden="true">{places}</div><p class="sde-caption">{html.escape(CAPTION)}'
-            f'<span class="sde-off"> {OFF}</span></p></div></div>')
+    return (
+        f'<style>{css}</style><div class="sde-x sde-still sde-images sde-sampler"><div class="sde-frame sde-beside">'
+        f'<div class="sde-stage"><div class="sde-plot"><div class="sde-area" style="aspect-ratio: 1">'
+        f'<img src="data:image/png;base64,{image}" alt="{ALT}"></div></div><p class="sde-note">{NOTE}</p>'
+        f'<div class="sde-wait" aria-hidden="true"><div class="sde-actions">{buttons}</div><p class="sde-status">{STATUS}</p>'
+        f'<div class="sde-film">{control(spec["show"])}<div class="sde-reel"></div></div></div></div>'
+        f'<div class="sde-panel" aria-hidden="true">{places}</div><p class="sde-caption">{html.escape(CAPTION)}'
+        f'<span class="sde-off"> {OFF}</span></p></div></div>'
+    )
 
 
 def script(kind: str, data: dict, more: str = "") -> str:
@@ -157,11 +241,21 @@ class Sampler(Directive):
         from sdelib.widgets.live import module
 
         env = self.state.document.settings.env
-        for file in (MODULE, MODULE.with_name("common.js"), MODEL, QUALITY, *(STATIC / "vendor" / "onnxruntime").glob("*.wasm")):
+        for file in (
+            MODULE,
+            MODULE.with_name("common.js"),
+            MODEL,
+            QUALITY,
+            *(STATIC / "vendor" / "onnxruntime").glob("*.wasm"),
+        ):
             env.note_dependency(str(file))
         env.metadata[env.docname]["sampler"] = True
         made = spec("../" * env.docname.count("/"))
-        model = {"model_module": "anywidget", "model_name": "AnyModel", "state": {"_esm": module(MODULE.name), "spec": made}}
+        model = {
+            "model_module": "anywidget",
+            "model_name": "AnyModel",
+            "state": {"_esm": module(MODULE.name), "spec": made},
+        }
         view = script(VIEW, {"model_id": "sampler"}, ' id="sampler-view"')
         host = f'<div class="cell_output"><div class="widget-host">{still(made)}</div>{view}</div>'
         return [nodes.raw("", host + script(STATE, {"state": {"sampler": model}}), format="html")]
@@ -182,4 +276,9 @@ def setup(app) -> dict:
     app.add_role("fact", fact)
     app.connect("html-page-context", scripts)
     app.connect("build-finished", place)
-    return {"version": "1", "env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "env_version": 1,
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

@@ -1,4 +1,5 @@
-"""Frames of the explorer: what one picture holds, as small integers, and how frames become one string.
+"""Frames of the explorer: what one picture holds, as small integers, and how frames become one
+string.
 
 A frame is quantised when it is made. `encode` concatenates the frames, deflates them and writes
 base64, which is what notebooks store, what Colab passes on, and what explorer.js decodes.
@@ -17,14 +18,15 @@ import numpy as np
 
 __all__ = ["Frame", "field", "particles", "images", "encode", "decode"]
 
-LEVELS = 4095       # positions: steps across the extent (a quarter of a pixel on a 1000-pixel canvas)
-ORIGIN = 28672      # the number that stands for x0 and y0, so that paths may leave the extent sevenfold
-GROUPS = 7          # colours of explorer.js
+LEVELS = 4095  # positions: steps across the extent (a quarter of a pixel on a 1000-pixel canvas)
+ORIGIN = 28672  # the number that stands for x0 and y0, so that paths may leave the extent sevenfold
+GROUPS = 7  # colours of explorer.js
 
 
 @dataclass(frozen=True)
 class Frame:
-    """view: "field", "particles" or "images".  meta: JSON.  arrays: name → uint8, int8 or uint16."""
+    """view: "field", "particles" or "images".  meta: JSON.
+    arrays: name → uint8, int8 or uint16."""
 
     view: str
     meta: dict
@@ -45,14 +47,22 @@ class Frame:
         return np.array([x0, y0]) + (q - ORIGIN) / LEVELS * np.array([x1 - x0, y1 - y0])
 
 
-def field(density=None, arrows=None, extent=None, points=None, *, note: str = "", label: str = "density",
-          axes: tuple[str, str] = ("x₁", "x₂")) -> Frame:
+def field(
+    density=None,
+    arrows=None,
+    extent=None,
+    points=None,
+    *,
+    note: str = "",
+    label: str = "density",
+    axes: tuple[str, str] = ("x₁", "x₂"),
+) -> Frame:
     """A density as colour, a vector field as arrows, dots on top; each may be left out.
 
-    density: (H, W), at the points of plotting.grid_points(extent, …): a regular grid that reaches the
-    edges, row 0 at y0.  With negative values the colours diverge around 0.  arrows: (h, w, 2), on such
-    a grid too; their drawn length grows with the square root of the norm, and those on the edge are
-    not drawn.  extent: (x0, x1, y0, y1).  points: (n, 2).
+    density: (H, W), at the points of plotting.grid_points(extent, …): a regular grid that reaches
+    the edges, row 0 at y0.  With negative values the colours diverge around 0.
+    arrows: (h, w, 2), on such a grid too; their drawn length grows with the square root of the
+    norm, and those on the edge are not drawn.  extent: (x0, x1, y0, y1).  points: (n, 2).
     note: shown under the picture.  label: what the colours mean.  axes: the names of the two axes.
     Raises ValueError, naming the argument, for wrong shapes and values that are not finite.
     """
@@ -64,60 +74,97 @@ def field(density=None, arrows=None, extent=None, points=None, *, note: str = ""
         v = _array("arrows", arrows, (None, None, 2), "(h, w, 2)")
         norm = np.linalg.norm(v, axis=-1, keepdims=True)
         longest = float(norm.max())
-        arrays["arrows"] = np.rint(127 * v / np.sqrt(np.maximum(norm, 1e-300) * (longest or 1))).astype(np.int8)
+        arrays["arrows"] = np.rint(
+            127 * v / np.sqrt(np.maximum(norm, 1e-300) * (longest or 1))
+        ).astype(np.int8)
         meta["longest"] = longest
     if points is not None:
         arrays["points"] = _positions(_array("points", points, (None, 2), "(n, 2)"), meta["extent"])
     return Frame("field", meta, arrays)
 
 
-def particles(paths, extent=None, density=None, groups=None, times=None, *, note: str = "", label: str = "density",
-              labels=None, axes: tuple[str, str] | None = None) -> Frame:
+def particles(
+    paths,
+    extent=None,
+    density=None,
+    groups=None,
+    times=None,
+    *,
+    note: str = "",
+    label: str = "density",
+    labels=None,
+    axes: tuple[str, str] | None = None,
+) -> Frame:
     """Trajectories, played along their first axis with fading trails, over an optional density.
 
-    paths: (T, n, 2).  Paths of one coordinate are given as (t, x): where all particles share a first
-    coordinate that only grows (or only falls), whole paths are drawn and the axes are called t and x.
-    density: as in `field`.  groups: (n,) integers from 0 to 6, one colour each; labels: their names.
+    paths: (T, n, 2).  Paths of one coordinate are given as (t, x): where all particles share a
+    first coordinate that only grows (or only falls), whole paths are drawn and the axes are called
+    t and x.
+    density: as in `field`.  groups: (n,) integers from 0 to 6, one colour each; labels: their
+    names.
     times: (T,), shown at the scrub bar.
     Raises ValueError, naming the argument, for wrong shapes and values that are not finite.
     """
     x = _array("paths", paths, (None, None, 2), "(T, n, 2)")
     T, n = x.shape[:2]
     gaps = np.diff(x[:, 0, 0])
-    timelike = bool(T > 2 and (x[:, :, 0] == x[:, :1, 0]).all() and ((gaps > 0).all() or (gaps < 0).all()))
-    meta = {"extent": _extent(extent), "note": str(note), "timelike": timelike,
-            "axes": _axes(axes or (("t", "x") if timelike else ("x₁", "x₂")))}
+    timelike = bool(
+        T > 2 and (x[:, :, 0] == x[:, :1, 0]).all() and ((gaps > 0).all() or (gaps < 0).all())
+    )
+    meta = {
+        "extent": _extent(extent),
+        "note": str(note),
+        "timelike": timelike,
+        "axes": _axes(axes or (("t", "x") if timelike else ("x₁", "x₂"))),
+    }
     arrays = {"paths": _positions(x, meta["extent"])}
     _density(density, label, meta, arrays)
     if groups is not None:
         g = _array("groups", groups, (n,), f"({n},), one for each particle")
         if (g != np.rint(g)).any() or g.min() < 0 or g.max() >= GROUPS:
-            raise ValueError(f"groups has values from {g.min():g} to {g.max():g}: give whole numbers from 0 to {GROUPS - 1}")
+            raise ValueError(
+                f"groups has values from {g.min():g} to {g.max():g}: give whole numbers from 0 to {GROUPS - 1}"
+            )
         arrays["groups"] = g.astype(np.uint8)
     if labels is not None:
         meta["labels"] = [str(s) for s in labels]
         if len(meta["labels"]) <= (int(arrays["groups"].max()) if groups is not None else 0):
-            raise ValueError(f"labels has {len(meta['labels'])} names, but groups counts to {int(arrays['groups'].max())}")
+            raise ValueError(
+                f"labels has {len(meta['labels'])} names, but groups counts to {int(arrays['groups'].max())}"
+            )
     if times is not None:
-        meta["times"] = [float(f"{t:.6g}") for t in _array("times", times, (T,), f"({T},), one for each state")]
+        meta["times"] = [
+            float(f"{t:.6g}") for t in _array("times", times, (T,), f"({T},), one for each state")
+        ]
     return Frame("particles", meta, arrays)
 
 
 def images(pixels, columns: int | None = None, *, note: str = "") -> Frame:
-    """A grid of grey images, drawn as ink: 0 is paper and 1 is ink (on a dark page, dark paper and light ink).
+    """A grid of grey images, drawn as ink: 0 is paper and 1 is ink (on a dark page, dark paper and
+    light ink).
 
     pixels: (n, H, W) or (n, 1, H, W), in [0, 1].  columns: how many in a row; None makes a square.
     Raises ValueError for wrong shapes, values that are not finite, and values outside [0, 1].
     """
     p = np.asarray(_numpy("pixels", pixels))
-    p = _array("pixels", p[:, 0] if p.ndim == 4 and p.shape[1] == 1 else p, (None, None, None), "(n, H, W)")
+    p = _array(
+        "pixels", p[:, 0] if p.ndim == 4 and p.shape[1] == 1 else p, (None, None, None), "(n, H, W)"
+    )
     if p.min() < 0 or p.max() > 1:
-        raise ValueError(f"pixels has values from {p.min():.4g} to {p.max():.4g}, but images are in [0, 1]: "
-                         "clip them first, pixels.clip(0, 1)")
+        raise ValueError(
+            f"pixels has values from {p.min():.4g} to {p.max():.4g}, but images are in [0, 1]: "
+            "clip them first, pixels.clip(0, 1)"
+        )
     columns = math.ceil(math.sqrt(len(p))) if columns is None else columns
     if not isinstance(columns, int) or not 1 <= columns <= len(p):
-        raise ValueError(f"columns = {columns!r}: give a whole number from 1 to {len(p)}, the number of images")
-    return Frame("images", {"note": str(note), "columns": columns}, {"pixels": np.rint(p * 255).astype(np.uint8)})
+        raise ValueError(
+            f"columns = {columns!r}: give a whole number from 1 to {len(p)}, the number of images"
+        )
+    return Frame(
+        "images",
+        {"note": str(note), "columns": columns},
+        {"pixels": np.rint(p * 255).astype(np.uint8)},
+    )
 
 
 def _numpy(name: str, a) -> np.ndarray:
@@ -131,11 +178,17 @@ def _numpy(name: str, a) -> np.ndarray:
 
 def _array(name: str, a, shape: tuple, words: str) -> np.ndarray:
     a = _numpy(name, a)
-    if a.ndim != len(shape) or a.size == 0 or any(s not in (None, m) for s, m in zip(shape, a.shape)):
+    if (
+        a.ndim != len(shape)
+        or a.size == 0
+        or any(s not in (None, m) for s, m in zip(shape, a.shape))
+    ):
         raise ValueError(f"{name} has shape {a.shape}: give {words}")
     if not np.isfinite(a).all():
-        raise ValueError(f"{name} has {int((~np.isfinite(a)).sum())} values that are not finite: "
-                         "leave them out, or look where they come from")
+        raise ValueError(
+            f"{name} has {int((~np.isfinite(a)).sum())} values that are not finite: "
+            "leave them out, or look where they come from"
+        )
     return a
 
 
@@ -173,8 +226,9 @@ def _positions(x: np.ndarray, extent: list[float]) -> np.ndarray:
 def encode(frames: list[Frame]) -> str:
     """Frames → base64 of deflated [header length, JSON header, numbers]: the same bytes every time.
 
-    In the numbers, densities hold differences along a row, positions hold differences along the first
-    axis (low bytes, then high bytes): small numbers deflate better. Equal arrays are stored once.
+    In the numbers, densities hold differences along a row, positions hold differences along the
+    first axis (low bytes, then high bytes): small numbers deflate better. Equal arrays are stored
+    once.
     """
     header, body, seen, size = [], [], {}, 0
     for frame in frames:
@@ -194,7 +248,9 @@ def encode(frames: list[Frame]) -> str:
             arrays[name] = [seen[raw], *a.shape]
         header.append({"view": frame.view, **frame.meta, "arrays": arrays})
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    return base64.b64encode(zlib.compress(struct.pack("<I", len(text)) + text + b"".join(body), 9)).decode("ascii")
+    return base64.b64encode(
+        zlib.compress(struct.pack("<I", len(text)) + text + b"".join(body), 9)
+    ).decode("ascii")
 
 
 def decode(text: str) -> list[Frame]:
@@ -212,9 +268,14 @@ def _decode(meta: dict, raw: bytes, start: int) -> Frame:
     for name, (offset, *shape) in meta.pop("arrays").items():
         n = math.prod(shape)
         if name in ("paths", "points"):
-            low, high = (np.frombuffer(raw, np.uint8, n, start + offset + k * n).astype(np.uint16) for k in (0, 1))
+            low, high = (
+                np.frombuffer(raw, np.uint8, n, start + offset + k * n).astype(np.uint16)
+                for k in (0, 1)
+            )
             arrays[name] = np.cumsum((low | high << 8).reshape(shape), axis=0, dtype=np.uint16)
         else:
-            a = np.frombuffer(raw, np.int8 if name == "arrows" else np.uint8, n, start + offset).reshape(shape)
+            a = np.frombuffer(
+                raw, np.int8 if name == "arrows" else np.uint8, n, start + offset
+            ).reshape(shape)
             arrays[name] = np.cumsum(a, axis=1, dtype=np.uint8) if name == "density" else a
     return Frame(meta.pop("view"), meta, arrays)

@@ -34,13 +34,21 @@ class ExplorerWidget(anywidget.AnyWidget):
     frames = traitlets.Unicode().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, controls, table, compute: Callable[..., Frame] | None, *, caption: str, alt: str):
+    def __init__(
+        self, controls, table, compute: Callable[..., Frame] | None, *, caption: str, alt: str
+    ):
         index = 0
         for c in controls:
             index = index * len(c.keys) + c.keys.index(c.start)
         self._controls, self._compute, self._start = controls, compute, table.frames[index]
-        spec = {"view": self._start.view, "controls": [c.spec() for c in controls], "caption": caption, "alt": alt,
-                "live": compute is not None, "aspect": round(_aspect(self._start), 4)}
+        spec = {
+            "view": self._start.view,
+            "controls": [c.spec() for c in controls],
+            "caption": caption,
+            "alt": alt,
+            "live": compute is not None,
+            "aspect": round(_aspect(self._start), 4),
+        }
         super().__init__(spec=spec, frames=table.encoded)
         self.on_msg(self._receive)
 
@@ -53,10 +61,14 @@ class ExplorerWidget(anywidget.AnyWidget):
         self.send({"kind": "working", "id": id})
         try:
             if self._compute is None:
-                raise ValueError("this explorer has stored frames only: it was made without compute")
+                raise ValueError(
+                    "this explorer has stored frames only: it was made without compute"
+                )
             frame = _call(self._compute, self._controls, message.get("values"))
             if frame.view != self._start.view:
-                raise ValueError(f"compute returned a frame of the view {frame.view}, but this is {self._start.view}")
+                raise ValueError(
+                    f"compute returned a frame of the view {frame.view}, but this is {self._start.view}"
+                )
         except Exception as error:
             self.error = f"{type(error).__name__}: {error}"
             self.send({"kind": "error", "id": id, "message": self.error})
@@ -69,7 +81,8 @@ class ExplorerWidget(anywidget.AnyWidget):
 
 
 def with_still(bundle, frame: Frame, spec: dict):
-    """A widget's output with a picture for GitHub and PDF, and with words; Jupyter and the site prefer the widget."""
+    """A widget's output with a picture for GitHub and PDF, and with words; Jupyter and the site
+    prefer the widget."""
     if bundle is not None:
         bundle[0]["image/png"] = base64.b64encode(picture(frame)).decode("ascii")
         bundle[0]["text/plain"] = spec["alt"] or spec["caption"] or "an interactive picture"
@@ -96,18 +109,26 @@ def picture(frame: Frame, width: int = 480) -> bytes:
         sheet = np.full((-(-n // columns) * (H + 2), columns * (W + 2)), 255, np.uint8)
         for i, p in enumerate(pixels):
             r, c = divmod(i, columns)
-            sheet[r * (H + 2) + 1:(r + 1) * (H + 2) - 1, c * (W + 2) + 1:(c + 1) * (W + 2) - 1] = 255 - p
+            sheet[
+                r * (H + 2) + 1 : (r + 1) * (H + 2) - 1, c * (W + 2) + 1 : (c + 1) * (W + 2) - 1
+            ] = 255 - p
         scale = max(1, width // sheet.shape[1])
-        image = Image.fromarray(sheet).resize((sheet.shape[1] * scale, sheet.shape[0] * scale), Image.Resampling.NEAREST)
+        image = Image.fromarray(sheet).resize(
+            (sheet.shape[1] * scale, sheet.shape[0] * scale), Image.Resampling.NEAREST
+        )
     else:
-        size = np.array([2 * width, round(2 * width / _aspect(frame))])  # drawn at twice the size, then smoothed
+        size = np.array(
+            [2 * width, round(2 * width / _aspect(frame))]
+        )  # drawn at twice the size, then smoothed
         image = Image.new("RGB", tuple(map(int, size)), "white")
         if "density" in frame.arrays:
             low, high = frame.meta["range"]
             d = frame.values("density")[::-1, :, None] / high
             peak, trough = np.array([0, 114, 178]), np.array([213, 94, 0])
             rgb = 255 + np.where(d > 0, d * (peak - 255), -d * (trough - 255))
-            image = Image.fromarray(rgb.astype(np.uint8)).resize(image.size, Image.Resampling.BICUBIC)
+            image = Image.fromarray(rgb.astype(np.uint8)).resize(
+                image.size, Image.Resampling.BICUBIC
+            )
         draw = ImageDraw.Draw(image)
 
         def pixel(q):
@@ -118,15 +139,31 @@ def picture(frame: Frame, width: int = 480) -> bytes:
             h, w = u.shape[:2]
             cell = size / [max(w - 1, 1), max(h - 1, 1)]
             centre = np.stack(np.meshgrid(np.arange(w), h - 1 - np.arange(h)), -1) * cell
-            for c, v in zip(centre[1:-1, 1:-1].reshape(-1, 2), u[1:-1, 1:-1].reshape(-1, 2) * cell.min() * 0.46):
+            for c, v in zip(
+                centre[1:-1, 1:-1].reshape(-1, 2), u[1:-1, 1:-1].reshape(-1, 2) * cell.min() * 0.46
+            ):
                 tip, side = c + v, np.array([-v[1], v[0]])
                 draw.line([*map(tuple, (c - v, tip))], fill="#1d2b36", width=3)
-                draw.line([*map(tuple, (tip - 0.6 * v + 0.4 * side, tip, tip - 0.6 * v - 0.4 * side))], fill="#1d2b36", width=3)
+                draw.line(
+                    [*map(tuple, (tip - 0.6 * v + 0.4 * side, tip, tip - 0.6 * v - 0.4 * side))],
+                    fill="#1d2b36",
+                    width=3,
+                )
         if "paths" in frame.arrays:
             paths = pixel(frame.arrays["paths"])
             for path in paths.swapaxes(0, 1)[:300]:
-                draw.line([*map(tuple, path if frame.meta["timelike"] else path[-len(path) // 4:])], fill="#e8a98a", width=2)
-        for x, y in pixel(frame.arrays["points"]) if "points" in frame.arrays else paths[-1] if "paths" in frame.arrays else ():
+                draw.line(
+                    [*map(tuple, path if frame.meta["timelike"] else path[-len(path) // 4 :])],
+                    fill="#e8a98a",
+                    width=2,
+                )
+        for x, y in (
+            pixel(frame.arrays["points"])
+            if "points" in frame.arrays
+            else paths[-1]
+            if "paths" in frame.arrays
+            else ()
+        ):
             draw.ellipse([x - 5, y - 5, x + 5, y + 5], fill="#B54700")
         image = image.resize((width, round(size[1] / 2)), Image.Resampling.LANCZOS)
         image = image.quantize(128)
