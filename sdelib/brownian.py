@@ -17,9 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .sdes import finite, floats
-
-__all__ = ["Noise", "WhiteNoise", "BrownianPath", "Still"]
+from .checks import finite, floats
 
 Noise = Callable[[Tensor, Tensor], Tensor]
 """noise(t, t_next) = W(t_next) − W(t), shaped like the state x."""

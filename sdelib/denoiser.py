@@ -22,18 +22,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .checks import floats, like, positive
 from .networks import UNet
-from .sdes import GaussianSDE, Score, _positive, _sound, floats, like
-
-__all__ = [
-    "Denoiser",
-    "DenoiserLoss",
-    "score_from",
-    "first_time",
-    "SIGMA_MIN",
-    "SIGMA_MAX",
-    "NO_LABEL",
-]
+from .reversal import Score, sound
+from .sdes import GaussianSDE
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """The noise levels of training: VP(0.1, 20) ends at std/scale = 152."""
@@ -160,7 +152,7 @@ class DenoiserLoss:
                 raise ValueError(f"{name} = {value!r}: give a share from 0 to 1")
         if not math.isfinite(self.mean):
             raise ValueError(f"mean = {self.mean!r}: give a finite number, the mean of ln σ")
-        _positive(std=self.std, data_std=self.data_std)
+        positive(std=self.std, data_std=self.data_std)
 
     def draw(
         self, x0: Tensor, label: Tensor, *, generator: torch.Generator
@@ -242,7 +234,7 @@ def score_from(
         if guidance not in (0, 1):
             free = denoiser(clean, sigma, None)
             d = free + guidance * (d - free)
-        return _sound((d - clean) * like(scale / std**2, x), x, t)
+        return sound((d - clean) * like(scale / std**2, x), x, t)
 
     score.evaluations = 2 if guidance not in (0, 1) else 1
     return score

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .sdes import GaussianSDE, Score, finite, floats, like, number
-
-__all__ = ["GaussianMixture", "EmpiricalDensity", "two_modes", "garden"]
+from .checks import finite, floats, like, number
+from .reversal import Score
+from .sdes import GaussianSDE
 
 
 class GaussianMixture:
@@ -333,18 +333,3 @@ class EmpiricalDensity:
             closer = d < best[0]
             best = torch.where(closer, d, best[0]), torch.where(closer, i + start, best[1])
         return best
-
-
-def two_modes(dtype: torch.dtype = torch.float32) -> GaussianMixture:
-    """0.8 N((−2, −2), 0.5² I) + 0.2 N((2, 2), 0.5² I): two modes of unequal weight in the plane."""
-    return GaussianMixture([0.8, 0.2], torch.tensor([[-2.0, -2.0], [2.0, 2.0]], dtype=dtype), 0.5)
-
-
-def garden(dtype: torch.dtype = torch.float32) -> GaussianMixture:
-    """Three modes in the plane, one round, one long and one tilted, with weights ½, 0.3 and 0.2."""
-    means = torch.tensor([[-1.6, -0.8], [1.5, -1.1], [0.3, 1.6]], dtype=dtype)
-    covariances = torch.tensor(
-        [[[0.16, 0.0], [0.0, 0.16]], [[0.10, 0.09], [0.09, 0.30]], [[0.60, -0.12], [-0.12, 0.08]]],
-        dtype=dtype,
-    )
-    return GaussianMixture([0.5, 0.3, 0.2], means, covariances)

@@ -18,10 +18,8 @@ import torch
 from torch import Tensor
 
 from .predictor_corrector import forward_of
-from .sdes import Reverse
+from .reversal import Reverse
 from .solvers import denoise
-
-__all__ = ["DPMSolver", "EDMHeun"]
 
 
 class DPMSolver:

@@ -25,19 +25,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .checks import finite, like
 from .networks import ScoreMLP
+from .reversal import Reverse, Score, sound
 from .score_matching import DenoisingLoss
-from .sdes import GaussianSDE, Reverse, Score, _sound, finite, like
-
-__all__ = [
-    "StraightPath",
-    "Velocity",
-    "velocity_from_score",
-    "score_from_velocity",
-    "conditional_velocity",
-    "FlowMatchingLoss",
-    "VelocityMLP",
-]
+from .sdes import GaussianSDE
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """velocity(x, t) = v(x, t), shaped like x; t is a scalar tensor or has shape (batch,)."""
@@ -113,7 +105,7 @@ def score_from_velocity(velocity: Velocity, sde: GaussianSDE) -> Score:
                 f"t = {float(torch.as_tensor(t).min()):g} has g = 0, where the velocity does not contain the score: "
                 "stop at a t_min above it"
             )
-        return _sound(2 * (sde.drift(x, t) - velocity(x, t)) / g**2, x, t)
+        return sound(2 * (sde.drift(x, t) - velocity(x, t)) / g**2, x, t)
 
     return score
 

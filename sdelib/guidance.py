@@ -12,101 +12,13 @@ and without (`score_from(denoiser, sde, label=…, guidance=w)`, Ho & Salimans 2
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from .denoiser import SIGMA_MAX, SIGMA_MIN, DenoiserLoss
-from .networks import NoiseEmbedding, ResBlock, fits
-from .sdes import GaussianSDE, Score, _sound, floats, like
-
-__all__ = ["NoisyClassifier", "NoisyClassificationLoss", "class_score", "guided"]
-
-
-class NoisyClassifier(nn.Module):
-    """Logits of p(y | x₀ + σz), shape (batch, classes), for images (batch, 1, 28, 28).
-
-    The input is scaled as a `Denoiser`'s: c_in (x − m) has unit variance at every σ.
-    widths: channels at half and at quarter size.  data_mean, data_std: m and σ_d.
-    """
-
-    def __init__(
-        self,
-        widths: tuple[int, int] = (32, 64),
-        classes: int = 10,
-        *,
-        data_mean: float = 0.286,
-        data_std: float = 0.353,
-    ):
-        super().__init__()
-        self.config = {
-            "widths": list(widths),
-            "classes": classes,
-            "data_mean": data_mean,
-            "data_std": data_std,
-        }
-        self.data_mean, self.data_std = data_mean, data_std
-        a, b = widths
-        self.embed = NoiseEmbedding(2 * a)
-        self.first, self.shrink = (
-            nn.Conv2d(1, a, 4, stride=2, padding=1),
-            nn.Conv2d(a, b, 3, stride=2, padding=1),
-        )
-        self.blocks = nn.ModuleList(
-            [ResBlock(a, a, 2 * a), ResBlock(b, b, 2 * a), ResBlock(b, b, 2 * a)]
-        )
-        self.norm = nn.GroupNorm(8, b)
-        self.head = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * b, classes))
-
-    def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
-        """Logits (batch, classes).  sigma: a scalar or (batch,).
-        Raises ValueError for another shape, and σ outside the trained range."""
-        if x.ndim != 4 or x.shape[1:] != (1, 28, 28):
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}: the classifier takes (batch, 1, 28, 28)"
-            )
-        sigma = like(sigma, fits(x, self)).reshape(-1).expand(len(x))
-        if not torch.compiler.is_compiling() and not bool(
-            ((sigma >= SIGMA_MIN * (1 - 1e-3)) & (sigma <= SIGMA_MAX * (1 + 1e-3))).all()
-        ):
-            raise ValueError(
-                f"sigma = {float(sigma.min()):.4g} to {float(sigma.max()):.4g} leaves [{SIGMA_MIN}, {SIGMA_MAX:g}], "
-                "the noise levels that the classifier was trained on"
-            )
-        e = self.embed(sigma)
-        h = self.first(like((sigma**2 + self.data_std**2).rsqrt(), x) * (x - self.data_mean))
-        h = self.shrink(self.blocks[0](h, e))
-        return self.head(F.silu(self.norm(self.blocks[2](self.blocks[1](h, e), e))))
-
-
-@dataclass(frozen=True)
-class NoisyClassificationLoss:
-    """−log p_φ(y | x₀ + σz) for each image, with ln σ as in `DenoiserLoss(mean, std, spread)`; an
-    `Objective`.
-
-    Its minimiser is the true p(y | x₀ + σz) at every σ, since the cross-entropy is a proper score.
-    """
-
-    mean: float = -0.6
-    std: float = 1.4
-    spread: float = 0.1
-
-    def draw(
-        self, images: Tensor, labels: Tensor, *, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        sigma, z, _, _ = DenoiserLoss(self.mean, self.std, self.spread).draw(
-            images, labels, generator=generator
-        )
-        return sigma, z
-
-    def __call__(
-        self, network: nn.Module, images: Tensor, labels: Tensor, sigma: Tensor, z: Tensor
-    ) -> Tensor:
-        return F.cross_entropy(
-            network(images + like(sigma, images) * z, sigma).float(), labels, reduction="none"
-        )
+from .checks import floats, like
+from .reversal import Score, sound
+from .sdes import GaussianSDE
 
 
 def class_score(classifier, sde: GaussianSDE, label: Tensor | int) -> Score:
@@ -153,4 +65,4 @@ def guided(score: Score, towards: Score, weight: float) -> Score:
         raise ValueError(
             f"weight = {weight!r}: give a finite number of at least 0; 1 is Bayes' rule"
         )
-    return lambda x, t: _sound(score(floats(x), t) + weight * towards(x, t), x, t)
+    return lambda x, t: sound(score(floats(x), t) + weight * towards(x, t), x, t)

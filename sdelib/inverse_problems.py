@@ -29,26 +29,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .brownian import WhiteNoise
+from .checks import finite, floats, like
 from .predictor_corrector import forward_of
-from .sdes import GaussianSDE, Reverse, Score, _sound, finite, floats, like
+from .reversal import Reverse, Score, sound
+from .sdes import GaussianSDE
 from .solvers import Step, denoise
-
-__all__ = [
-    "Operator",
-    "Matrix",
-    "Mask",
-    "Pool",
-    "Blur",
-    "Identity",
-    "observe",
-    "posterior_score",
-    "no_covariance",
-    "isotropic",
-    "tweedie",
-    "Replacement",
-    "DPS",
-]
-
 
 # ---------------------------------------------------------------- what is seen
 
@@ -272,7 +257,7 @@ def posterior_score(
         u = conjugate_gradients(
             lambda v: sigma_y**2 * v + operator(C(operator.adjoint(v))), residual, iterations
         )
-        return _sound(s.detach() + backward(operator.adjoint(u)), x, t)
+        return sound(s.detach() + backward(operator.adjoint(u)), x, t)
 
     guided.evaluations = getattr(score, "evaluations", 1)
     return guided

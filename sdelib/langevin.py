@@ -10,29 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
-from .sdes import SDE, Langevin, NoiseLevel, Score, finite, floats, like
-from .solvers import Step, denoise, euler_maruyama, integrate, uniform_times
-
-__all__ = [
-    "langevin",
-    "Metropolis",
-    "annealed_langevin",
-    "consistent_temperature",
-    "shell_overlap",
-    "ladder_ratio",
-    "ladder",
-    "largest_distance",
-    "FASHION_MNIST_DISTANCE",
-]
-
-FASHION_MNIST_DISTANCE = 22.46
-"""The largest distance between two training images of Fashion-MNIST in [0, 1], by
-`largest_distance`."""
+from .checks import finite, floats, like, number
+from .grids import uniform_times
+from .reversal import Score, sound
+from .sdes import SDE, NoiseLevel
+from .solvers import Step, denoise, euler_maruyama, integrate
 
 
 def langevin(
@@ -272,25 +260,29 @@ def ladder(sigma_min: float, sigma_max: float, dim: int, overlap: float = 0.5) -
     return sigmas
 
 
-def largest_distance(points: Tensor, *, batch: int = 512) -> float:
-    """max ‖x_i − x_j‖ over all pairs of points (n, …), exactly, without looking at all pairs.
+@dataclass(frozen=True)
+class Langevin(SDE):
+    """dx = ∇ₓ log p(x) dτ + √(2T) dw,  whose stationary law is p for T = 1, and ∝ p^(1/T) in
+    general.
 
-    With r_i the distance of x_i from the mean, ‖x_i − x_j‖ ≤ r_i + r_j: pairs whose bound is below
-    the largest distance found so far are skipped.  Raises ValueError for fewer than two points.
+    score: x → ∇ log p(x), of one density.  τ is the time of the simulation, not a noise level.
+    temperature: T ≥ 0; 0 is gradient ascent.  For T = 1 the Fokker–Planck equation is
+    ∂q/∂τ = ∇·(q ∇ log(q/p)), at rest where q = p.   Roberts & Tweedie 1996.
+    Raises ValueError when temperature is negative, and, at the time it happens, when score(x) is
+    not finite or is not shaped like x.
     """
-    if len(floats(points, "points", axes=2)) < 2:
-        raise ValueError(f"points holds {len(points)}: give at least two")
-    finite("points", points)
-    x = points.flatten(1)
-    r = (x - x.mean(0)).norm(dim=1)
-    order = r.argsort(descending=True)
-    x, r, best = x[order], r[order], 0.0
-    for i in range(0, len(x), batch):
-        if 2 * float(r[i]) <= best:  # all later pairs are closer
-            break
-        reach = int((r + r[i] > best).sum())  # sorted: only the first `reach` can be far enough
-        for j in range(i, reach, 8 * batch):
-            best = max(
-                best, float(torch.cdist(x[i : i + batch], x[j : min(reach, j + 8 * batch)]).max())
-            )
-    return best
+
+    score: Callable[[Tensor], Tensor]
+    temperature: float = 1.0
+
+    def __post_init__(self):
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ValueError(f"temperature = {self.temperature!r}: give a finite number >= 0")
+
+    def drift(self, x: Tensor, t: Tensor) -> Tensor:
+        """score(x)."""
+        return sound(self.score(floats(x)), x, t)
+
+    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
+        """√(2T)."""
+        return finite("temperature", number(math.sqrt(2 * self.temperature), x))

@@ -21,10 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .probability_flow import grey_levels
-from .sdes import finite, floats, like
-
-__all__ = ["Decoder", "gaussian_bound", "diffusion_bound"]
+from .checks import finite, floats, like
 
 
 class Decoder:

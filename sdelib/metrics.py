@@ -11,121 +11,9 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import weights
-from .networks import fits
-from .sdes import finite, floats, whole
-
-__all__ = [
-    "GarmentClassifier",
-    "ClassificationLoss",
-    "features",
-    "accuracy",
-    "Moments",
-    "moments",
-    "stored_moments",
-    "frechet_distance",
-    "frechet_bias",
-    "split_floor",
-    "precision_recall",
-    "sliced_wasserstein",
-]
-
-
-class GarmentClassifier(nn.Module):
-    """Ten logits for (batch, 1, 28, 28) images in [0, 1]; `embed` gives the features before them.
-
-    width: channels of the first of three convolutions (then 2×, 4×); n_features: size of `embed`.
-    """
-
-    def __init__(self, width: int = 24, n_features: int = 64):
-        super().__init__()
-        self.config = {"width": width, "n_features": n_features}
-        w = width
-        self.body = nn.Sequential(
-            nn.Conv2d(1, w, 3, padding=1),
-            nn.GroupNorm(8, w),
-            nn.SiLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(w, 2 * w, 3, padding=1),
-            nn.GroupNorm(8, 2 * w),
-            nn.SiLU(),
-            nn.MaxPool2d(2),
-            nn.Conv2d(2 * w, 4 * w, 3, padding=1),
-            nn.GroupNorm(8, 4 * w),
-            nn.SiLU(),
-            nn.AdaptiveAvgPool2d(3),
-            nn.Flatten(),
-            nn.Dropout(0.3),
-            nn.Linear(9 * 4 * w, n_features),
-            nn.SiLU(),
-        )
-        self.head = nn.Linear(n_features, 10)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Features of shape (batch, n_features)."""
-        if x.ndim != 4 or x.shape[1:] != (1, 28, 28):
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}: the classifier takes (batch, 1, 28, 28) images in [0, 1]"
-            )
-        return self.body(fits(x, self) - 0.286)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.embed(x))
-
-
-@dataclass(frozen=True)
-class ClassificationLoss:
-    """Cross-entropy with label smoothing 0.05, on images shifted by up to one pixel; an
-    `Objective`."""
-
-    smoothing: float = 0.05
-
-    def __post_init__(self):
-        if not 0 <= self.smoothing <= 1:
-            raise ValueError(f"smoothing = {self.smoothing!r}: give a share from 0 to 1")
-
-    def draw(self, images: Tensor, labels: Tensor, *, generator: torch.Generator) -> tuple[Tensor]:
-        if images.shape[1:] != (1, 28, 28) or labels.shape != images.shape[:1]:
-            raise ValueError(
-                f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
-                "give (batch, 1, 28, 28) and (batch,)"
-            )
-        return (torch.randint(-1, 2, (len(images), 2), generator=generator),)
-
-    def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, shift: Tensor) -> Tensor:
-        padded = F.pad(images, (1, 1, 1, 1))
-        rows = torch.arange(28, device=images.device) + 1 + shift[:, :1]
-        columns = torch.arange(28, device=images.device) + 1 + shift[:, 1:]
-        index = torch.arange(len(images), device=images.device)[:, None, None]
-        images = padded[index, 0, rows[:, :, None], columns[:, None, :]][:, None]
-        return F.cross_entropy(
-            network(images), labels, label_smoothing=self.smoothing, reduction="none"
-        )
-
-
-@torch.no_grad()
-def features(images: Tensor, classifier: GarmentClassifier, *, batch: int = 500) -> Tensor:
-    """Float64 features (n, n_features) of images (n, 1, 28, 28), clipped to [0, 1] first."""
-    return torch.cat(
-        [classifier.embed(x.clamp(0, 1)) for x in floats(images, "images", axes=1).split(batch)]
-    ).double()
-
-
-@torch.no_grad()
-def accuracy(
-    images: Tensor, labels: Tensor, classifier: GarmentClassifier, *, batch: int = 500
-) -> float:
-    """The share of images whose largest logit is their label."""
-    if floats(images, "images").ndim == 0 or len(images) == 0 or labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
-            "give at least one image, and a label for each"
-        )
-    right = [classifier(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch))]
-    return torch.cat(right).double().mean().item()
+from .checks import finite, floats, whole
 
 
 @dataclass(frozen=True)
@@ -147,12 +35,6 @@ def moments(x: Tensor) -> Moments:
         raise ValueError(f"x has shape {tuple(x.shape)}: give (n, features) with n of at least 2")
     x = finite("x", floats(x)).double()
     return Moments(x.mean(0), torch.cov(x.T).reshape(x.shape[1], x.shape[1]), len(x))
-
-
-def stored_moments() -> Moments:
-    """Moments of the bundled classifier's features of the 60,000 real training images."""
-    t, _ = weights.read_tensors(weights.checked("moments.safetensors"))
-    return Moments(t["mean"], t["covariance"], int(t["n"]))
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:

@@ -20,17 +20,11 @@ import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
-from .sdes import SDE, GaussianSDE, Langevin, Reverse, Score, finite, floats
+from .checks import finite, floats
+from .langevin import Langevin
+from .reversal import Reverse, Score
+from .sdes import SDE, GaussianSDE
 from .solvers import Step
-
-__all__ = [
-    "exponential",
-    "reverse_diffusion",
-    "ancestral",
-    "stay",
-    "PredictorCorrector",
-    "langevin_step_size",
-]
 
 
 def exponential(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:

@@ -20,24 +20,10 @@ import torch
 from scipy.integrate import RK45, solve_ivp
 from torch import Tensor
 
+from .checks import finite, floats
+from .reversal import Reverse, Score
 from .score_matching import divergence, slope_along
-from .sdes import SDE, GaussianSDE, Reverse, Score, finite, floats
-
-__all__ = [
-    "rk45",
-    "flow",
-    "encode",
-    "decode",
-    "interpolate",
-    "exact_trace",
-    "Hutchinson",
-    "prior_log_prob",
-    "Likelihood",
-    "log_likelihood",
-    "grey_levels",
-    "dequantise",
-    "bits_per_dim",
-]
+from .sdes import SDE, GaussianSDE
 
 
 def rk45(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:

@@ -18,36 +18,25 @@ import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
+from .checks import whole
 from .denoiser import SIGMA_MIN, first_time, score_from
 from .few_steps import DPMSolver, EDMHeun
+from .grids import geometric_times, karras_times, uniform_times
 from .predictor_corrector import PredictorCorrector, ancestral, exponential, reverse_diffusion, stay
-from .sdes import GaussianSDE, Reverse, Score, whole
+from .reversal import Reverse, Score
+from .sdes import GaussianSDE
 from .solvers import (
     Counted,
     Step,
     denoise,
     euler_maruyama,
-    geometric_times,
     heun,
     heun_ito,
     integrate,
-    karras_times,
     milstein,
     platen,
     sra,
-    uniform_times,
 )
-
-__all__ = [
-    "sample_images",
-    "sample_score",
-    "sample_denoiser",
-    "in_batches",
-    "in_bfloat16",
-    "Solver",
-    "SOLVERS",
-    "GRIDS",
-]
 
 Grid = Callable[[GaussianSDE, float, float, int], Tensor]
 

@@ -30,18 +30,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .sdes import GaussianSDE, NoiseLevel, Score, finite, floats, like
-
-__all__ = [
-    "fisher_divergence",
-    "implicit_loss",
-    "sliced_loss",
-    "denoising_loss",
-    "divergence",
-    "slope_along",
-    "DenoisingLoss",
-    "LadderLoss",
-]
+from .checks import finite, floats, like
+from .reversal import Score
+from .sdes import GaussianSDE, NoiseLevel
 
 Field = Callable[[Tensor], Tensor]
 """field(x), shaped like x, (batch, …): a score of one density."""

@@ -12,90 +12,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = [
-    "SDE",
-    "GaussianSDE",
-    "VE",
-    "NoiseLevel",
-    "VP",
-    "SubVP",
-    "OrnsteinUhlenbeck",
-    "GeometricBrownian",
-    "Langevin",
-    "Reverse",
-    "Score",
-    "like",
-]
-
-Score = Callable[[Tensor, Tensor], Tensor]
-"""score(x, t) = ∇ₓ log p_t(x), shaped like x; t is a scalar tensor or has shape (batch,)."""
-
-
-def like(t: Tensor | float, x: Tensor) -> Tensor:
-    """Give t the dtype, the device and the trailing axes of x, so that t·x broadcasts.
-
-    t: a number, a scalar tensor, or a tensor of shape (batch,) with batch = x.shape[0].
-    Returns a tensor of shape () or (batch, 1, …, 1).
-    Raises ValueError when t has another shape, and for x that is not float32 or float64.
-    """
-    t = number(t, x)
-    if t.ndim == 0:
-        return t
-    if t.ndim != 1 or x.ndim == 0 or t.shape[0] not in (1, x.shape[0]):
-        raise ValueError(
-            f"t has shape {tuple(t.shape)}; give a scalar or one time for each of "
-            f"the x of shape {tuple(x.shape)}, that is shape ({x.shape[0] if x.ndim else ''},)"
-        )
-    return t.reshape(-1, *[1] * (x.ndim - 1))
-
-
-def number(t: Tensor | Sequence[float] | float, x: Tensor) -> Tensor:
-    """t with the dtype and the device of x; a number that is too large for it becomes ∞.
-    Raises ValueError as `floats`."""
-    return (t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)).to(floats(x))
-
-
-def finite(name: str, x: Tensor) -> Tensor:
-    """x, or a ValueError that says that `name` is not finite."""
-    if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
-        bad = x[~torch.isfinite(x)][0].item()
-        raise ValueError(
-            f"{name} is not finite: it has {bad} among its {x.numel()} numbers; give numbers of ordinary size"
-        )
-    return x
-
-
-def floats(x: Tensor, name: str = "x", axes: int = 0) -> Tensor:
-    """x, or a ValueError unless it is float32 or float64 and has at least so many axes."""
-    if (
-        x.dtype not in (torch.float32, torch.float64)
-        or x.ndim < axes
-        or (axes > 1 and 0 in x.shape[1:])
-    ):
-        shape = ", of shape (batch, …)" if axes else ""
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)} and type {x.dtype}: give float32 or float64{shape}"
-        )
-    return x
-
-
-def whole(least: int = 1, **values: int) -> None:
-    """Raise ValueError unless all values are whole numbers of at least `least`."""
-    for name, value in values.items():
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{name} = {value!r}: give a whole number of at least {least}")
-
-
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if not 1e-18 < value < 1e18:  # float32 holds the square
-            raise ValueError(f"{name} = {value!r}: give a finite number above 0, of ordinary size")
+from .checks import floats, like, number, positive
 
 
 class SDE(ABC):
@@ -221,7 +143,7 @@ class VE(GaussianSDE):
     T: float = 1.0
 
     def __post_init__(self):
-        _positive(sigma_min=self.sigma_min, sigma_max=self.sigma_max, T=self.T)
+        positive(sigma_min=self.sigma_min, sigma_max=self.sigma_max, T=self.T)
         if self.sigma_min >= self.sigma_max:
             raise ValueError(
                 f"sigma_min = {self.sigma_min} is not below sigma_max = {self.sigma_max}"
@@ -281,7 +203,7 @@ class NoiseLevel(GaussianSDE):
     T: float = 50.0
 
     def __post_init__(self):
-        _positive(T=self.T)
+        positive(T=self.T)
         self._holds()
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
@@ -315,7 +237,7 @@ class VP(GaussianSDE):
     T: float = 1.0
 
     def __post_init__(self):
-        _positive(beta_min=self.beta_min, beta_max=self.beta_max, T=self.T)
+        positive(beta_min=self.beta_min, beta_max=self.beta_max, T=self.T)
         if self.beta_min >= self.beta_max:
             raise ValueError(f"beta_min = {self.beta_min} is not below beta_max = {self.beta_max}")
         self._holds()
@@ -378,150 +300,3 @@ class SubVP(VP):
     def time(self, ratio: Tensor) -> Tensor:
         """The t with B(t) = 2 arsinh(ratio/2)."""
         return self._when(2 * torch.asinh(self._reached(ratio) / 2))
-
-
-def _later(t: Tensor | float, x: Tensor) -> Tensor:
-    """like(t, x), or a ValueError where it is not a finite time from 0 on."""
-    t = like(t, x)
-    if not bool(((t >= 0) & (t < math.inf)).all()):
-        raise ValueError(f"t = {t.flatten().tolist()}: give finite times of at least 0")
-    return t
-
-
-@dataclass(frozen=True)
-class OrnsteinUhlenbeck(SDE):
-    """dx = θ (μ − x) dt + σ dw.   x_t | x_0 ~ N(μ + (x_0 − μ) e^(−θt), σ² (1 − e^(−2θt))/(2θ)).
-
-    Uhlenbeck & Ornstein 1930. Raises ValueError unless θ > 0 and σ > 0.
-    """
-
-    theta: float = 1.0
-    mu: float = 0.0
-    sigma: float = 1.0
-
-    def __post_init__(self):
-        _positive(theta=self.theta, sigma=self.sigma)
-
-    def drift(self, x: Tensor, t: Tensor) -> Tensor:
-        """f = θ (μ − x)."""
-        return finite("drift", self.theta * (self.mu - floats(x)))
-
-    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
-        """g = σ."""
-        return finite("sigma", number(self.sigma, x))
-
-    def law(self, x0: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(mean, std) of x_t given x_0; the mean is shaped like x0, the std broadcasts to it."""
-        t = _later(t, x0)
-        mean = finite("mean", self.mu + (x0 - self.mu) * torch.exp(-self.theta * t))
-        return mean, self.sigma * torch.sqrt(-torch.expm1(-2 * self.theta * t) / (2 * self.theta))
-
-
-@dataclass(frozen=True)
-class GeometricBrownian(SDE):
-    """dx = μ x dt + σ x dw.   x_t = x_0 exp((μ − σ²/2) t + σ W_t), path by path.
-
-    Black & Scholes 1973. Its exact path for a given Brownian path makes it the ruler for solvers.
-    Raises ValueError unless σ > 0.
-    """
-
-    mu: float = 1.0
-    sigma: float = 0.5
-
-    def __post_init__(self):
-        _positive(sigma=self.sigma)
-
-    def drift(self, x: Tensor, t: Tensor) -> Tensor:
-        """f = μ x."""
-        return finite("drift", self.mu * floats(x))
-
-    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
-        """g = σ x."""
-        return finite("diffusion", self.sigma * floats(x))
-
-    def path(self, x0: Tensor, t: Tensor, w: Tensor) -> Tensor:
-        """The exact x_t = x_0 exp((μ − σ²/2) t + σ w) for the Brownian value w = W(t) − W(0)."""
-        return finite(
-            "path",
-            x0
-            * torch.exp((self.mu - self.sigma * self.sigma / 2) * _later(t, x0) + self.sigma * w),
-        )
-
-
-@dataclass(frozen=True)
-class Langevin(SDE):
-    """dx = ∇ₓ log p(x) dτ + √(2T) dw,  whose stationary law is p for T = 1, and ∝ p^(1/T) in
-    general.
-
-    score: x → ∇ log p(x), of one density.  τ is the time of the simulation, not a noise level.
-    temperature: T ≥ 0; 0 is gradient ascent.  For T = 1 the Fokker–Planck equation is
-    ∂q/∂τ = ∇·(q ∇ log(q/p)), at rest where q = p.   Roberts & Tweedie 1996.
-    Raises ValueError when temperature is negative, and, at the time it happens, when score(x) is
-    not finite or is not shaped like x.
-    """
-
-    score: Callable[[Tensor], Tensor]
-    temperature: float = 1.0
-
-    def __post_init__(self):
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise ValueError(f"temperature = {self.temperature!r}: give a finite number >= 0")
-
-    def drift(self, x: Tensor, t: Tensor) -> Tensor:
-        """score(x)."""
-        return _sound(self.score(floats(x)), x, t)
-
-    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
-        """√(2T)."""
-        return finite("temperature", number(math.sqrt(2 * self.temperature), x))
-
-
-def _sound(s: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    """The score s, or a ValueError that says where it went wrong."""
-    if s.shape != x.shape:
-        raise ValueError(
-            f"score(x, t) has shape {tuple(s.shape)} at t = {float(torch.as_tensor(t).max()):g}; "
-            f"it must be shaped like x, {tuple(x.shape)}"
-        )
-    if not bool(torch.isfinite(s).all()):
-        bad = s[~torch.isfinite(s)][0].item()
-        raise ValueError(
-            f"score(x, t) returned {bad} at t = {float(torch.as_tensor(t).max()):g}; "
-            "check the network there, or stop at a larger t_min"
-        )
-    return s
-
-
-@dataclass(frozen=True)
-class Reverse(SDE):
-    """dx = [f − ½(1 + η²) g² ∇ₓ log p_t(x)] dt + η g dw̄,  solved with dt < 0.
-
-    η = 1 is the reverse SDE of Anderson 1982 (Song et al. 2021, eq. 6), η = 0 the probability
-    flow ODE (eq. 13); every η ≥ 0 has the same marginals p_t when the score is exact and the
-    start is p_T.  `forward` needs a diffusion that does not depend on x.
-    Raises ValueError when η < 0, and, at the time it happens, when score(x, t) is not finite or
-    is not shaped like x.
-    """
-
-    forward: SDE
-    score: Score
-    eta: float = 1.0
-
-    def __post_init__(self):
-        if not 0 <= self.eta < 1e18:
-            raise ValueError(
-                f"eta = {self.eta!r}: give 0 (probability flow), 1 (reverse SDE), or any number >= 0"
-            )
-
-    def checked_score(self, x: Tensor, t: Tensor) -> Tensor:
-        """score(x, t), or a ValueError that says what is wrong with it and when."""
-        return _sound(self.score(floats(x), t), x, t)
-
-    def drift(self, x: Tensor, t: Tensor) -> Tensor:
-        """f(x, t) − ½(1 + η²) g(t)² score(x, t)."""
-        g = self.forward.diffusion(x, t)
-        return self.forward.drift(x, t) - (1 + self.eta**2) / 2 * g**2 * self.checked_score(x, t)
-
-    def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
-        """η g(t)."""
-        return self.eta * self.forward.diffusion(x, t)

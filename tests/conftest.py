@@ -100,7 +100,7 @@ def real_data() -> bool:
     """True when fashion_mnist() gives the real data set here, without a download."""
     import warnings
 
-    from sdelib.data import fashion_mnist
+    from sdelib.book.data import fashion_mnist
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

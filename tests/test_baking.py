@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from sdelib import baking
+from sdelib.book import baking
 from sdelib.widgets import BUDGET
 
 

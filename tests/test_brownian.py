@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
-from sdelib.solvers import uniform_times
+from sdelib.grids import uniform_times
 
 
 def path(start=0.0, stop=2.0, steps=64, shape=(3, 2), seed=0, dtype=torch.float64):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_data import REAL
 
-from sdelib import weights
-from sdelib.__main__ import main
-from sdelib.data import CLASSES
-from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser, first_time, score_from
-from sdelib.langevin import FASHION_MNIST_DISTANCE
-from sdelib.metrics import GarmentClassifier, features, moments
+from sdelib.book.classifier import GarmentClassifier, features
+from sdelib.book.data import CLASSES, FASHION_MNIST_DISTANCE
+from sdelib.cli import main
+from sdelib.denoiser import SIGMA_MIN, Denoiser, first_time, score_from
+from sdelib.grids import karras_times
+from sdelib.metrics import moments
 from sdelib.networks import ScoreUNet
+from sdelib.own import weights
 from sdelib.sampling import GRIDS, SOLVERS, in_batches, sample_images
 from sdelib.sdes import VE, VP, NoiseLevel
-from sdelib.solvers import euler_maruyama, heun, karras_times
-from test_data import REAL
+from sdelib.solvers import euler_maruyama, heun
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -909,7 +909,7 @@ def test_evaluate_without_real_data_uses_the_bundled_moments(
 def test_evaluate_against_real_images(bundled, tmp_path, capsys):
     """1,000 real test images against the 10,000: the distance is near the floor; noise images are
     far from it."""
-    from sdelib.data import fashion_mnist
+    from sdelib.book.data import fashion_mnist
 
     real = (fashion_mnist(root=REAL, train=False).images[:1000, 0] * 255).round().byte().numpy()
     found = {}
@@ -973,8 +973,9 @@ def test_evaluate_of_a_missing_file(bundled, stand_in, tmp_path, capsys):
 
 
 def test_bake(bundled, monkeypatch, capsys):
-    baking = pytest.importorskip("sdelib.baking")
-    from sdelib.widgets import Slider, Table, images
+    baking = pytest.importorskip("sdelib.book.baking")
+    from sdelib.widgets import Slider, Table
+    from sdelib.widgets.frames import images
 
     def small():
         return [Slider("k", "k", [1, 2, 3], integer=True)], lambda k: images(

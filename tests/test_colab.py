@@ -14,7 +14,6 @@ import shutil
 import subprocess
 import sysconfig
 import time
-import tomllib
 import venv
 import zipfile
 from importlib import metadata
@@ -23,9 +22,9 @@ from pathlib import Path
 import matplotlib
 import nbformat
 import pytest
-from packaging.utils import canonicalize_name
-
+import tomllib
 from conftest import ROOT, missing, needed
+from packaging.utils import canonicalize_name
 from test_chapters import chapters, code, tool
 
 SMOKE_SECONDS = 15

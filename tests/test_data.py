@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from sdelib import data, weights
-from sdelib.data import CLASSES, checkerboard, fashion_mnist, swiss_roll, two_moons
+from sdelib.book import data
+from sdelib.book.data import CLASSES, checkerboard, fashion_mnist, swiss_roll, two_moons
+from sdelib.own import weights
 
 NAMED = os.environ.get("SDELIB_DATA")
 REAL = next(

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from sdelib import weights
+from sdelib.checks import like
 from sdelib.denoiser import (
     NO_LABEL,
     SIGMA_MAX,
@@ -18,9 +18,10 @@ from sdelib.denoiser import (
 )
 from sdelib.densities import EmpiricalDensity, GaussianMixture
 from sdelib.networks import ScoreUNet
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP, like
+from sdelib.own import weights
+from sdelib.own.training import train
+from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import Counted
-from sdelib.training import train
 
 PROCESSES = [VE(0.01, 50.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(80.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "NoiseLevel"]
@@ -275,7 +276,7 @@ def test_it_learns_labels():
 def test_the_bundled_denoisers_denoise(name):
     """On images of the stand-in, at three levels: below the error of the Gaussian denoiser, which
     is what they began as."""
-    from sdelib.data import fashion_mnist
+    from sdelib.book.data import fashion_mnist
 
     with pytest.warns(UserWarning):
         import os

@@ -5,10 +5,12 @@ import math
 import pytest
 import torch
 
-from sdelib.densities import GaussianMixture, garden
-from sdelib.errors import ERRORS, FourErrors
+from sdelib.book.four_errors import ERRORS, FourErrors
+from sdelib.book.toys import garden
+from sdelib.densities import GaussianMixture
+from sdelib.grids import karras_times, uniform_times
 from sdelib.sdes import VE, VP, NoiseLevel
-from sdelib.solvers import euler_maruyama, heun, karras_times, uniform_times
+from sdelib.solvers import euler_maruyama, heun
 
 S, T, T_MIN = 0.5, 4.0, 0.2
 

@@ -8,8 +8,9 @@ import math
 import pytest
 import torch
 
-from sdelib.exercises import EXERCISES, check
-from sdelib.metrics import frechet_bias, stored_moments
+from sdelib.book.classifier import stored_moments
+from sdelib.book.exercises import EXERCISES, check
+from sdelib.metrics import frechet_bias
 from sdelib.sdes import VE
 
 

@@ -21,7 +21,6 @@ import struct
 import subprocess
 import sys
 import time
-import tomllib
 from contextlib import contextmanager
 from pathlib import Path, PureWindowsPath
 
@@ -29,12 +28,15 @@ import drive
 import nbformat
 import numpy as np
 import pytest
+import tomllib
 import torch
 from test_cli import bundled, call, draw, gaussian, read, samples, shell, small_train, stand_in  # noqa: F401 (fixtures)
 
 import sdelib
-from sdelib import baking, data, weights, widgets
+from sdelib import widgets
+from sdelib.book import baking, data
 from sdelib.denoiser import Denoiser
+from sdelib.own import weights
 from sdelib.sampling import in_batches, sample_images
 from sdelib.sdes import VP
 

@@ -6,21 +6,13 @@ import math
 import pytest
 import torch
 
+from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import Still, WhiteNoise
-from sdelib.densities import GaussianMixture, garden
 from sdelib.few_steps import DPMSolver, EDMHeun
-from sdelib.predictor_corrector import exponential
-from sdelib.sdes import VE, VP, GeometricBrownian, NoiseLevel, Reverse, SubVP
-from sdelib.solvers import (
-    Counted,
-    geometric_times,
-    heun,
-    integrate,
-    karras_times,
-    solve,
-    trajectory,
-    uniform_times,
-)
+from sdelib.grids import geometric_times, karras_times, uniform_times
+from sdelib.reversal import Reverse
+from sdelib.sdes import VE, VP, NoiseLevel, SubVP
+from sdelib.solvers import Counted, heun, integrate, solve, trajectory
 
 PROCESSES = [VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VP", "SubVP", "NoiseLevel"]

@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
+from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import Still, WhiteNoise
-from sdelib.densities import GaussianMixture, garden, two_modes
+from sdelib.densities import GaussianMixture
 from sdelib.few_steps import DPMSolver
 from sdelib.flow_matching import (
     FlowMatchingLoss,
@@ -17,10 +18,12 @@ from sdelib.flow_matching import (
     score_from_velocity,
     velocity_from_score,
 )
+from sdelib.grids import karras_times, uniform_times
+from sdelib.own.training import train
+from sdelib.reversal import Reverse
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VE, VP, NoiseLevel, Reverse, SubVP
-from sdelib.solvers import denoise, euler_maruyama, heun, karras_times, solve, uniform_times
-from sdelib.training import train
+from sdelib.sdes import VE, VP, NoiseLevel, SubVP
+from sdelib.solvers import denoise, euler_maruyama, heun, solve
 
 PATHS = [StraightPath(), VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["straight", "VE", "VP", "SubVP", "NoiseLevel"]

@@ -8,7 +8,6 @@ A registry test at the end finds a public function that is neither fuzzed nor ex
 
 import dataclasses
 import importlib
-import inspect
 import itertools
 import math
 import pkgutil
@@ -25,10 +24,8 @@ from hypothesis import strategies as st
 import sdelib
 from sdelib import (
     brownian,
-    data,
     denoiser,
     densities,
-    errors,
     few_steps,
     flow_matching,
     guidance,
@@ -37,7 +34,6 @@ from sdelib import (
     likelihood,
     metrics,
     networks,
-    plotting,
     predictor_corrector,
     probability_flow,
     sampling,
@@ -46,6 +42,8 @@ from sdelib import (
     solvers,
     widgets,
 )
+from sdelib.book import data, plotting
+from sdelib.book import four_errors as errors
 from sdelib.widgets import frames
 
 configuration.set_hypothesis_home_dir(
@@ -1238,17 +1236,17 @@ def test_mixture_field(f, draw):
 # ---------------------------------------------------------------- nothing is left out
 
 EXCUSED = {
-    "sdelib.baking": "recipes with fixed arguments; test_baking runs them",
-    "sdelib.exercises": "answers of readers, of any type; test_exercises gives right and wrong ones",
-    "sdelib.notebook": "takes code and words, no numbers",
-    "sdelib.weights": "takes files; test_weights and test_faults damage them",
-    "sdelib.training.train": "an hour's loop; test_training gives it bad numbers and test_faults kills it",
-    "sdelib.training.TrainingResult": "what train returns",
-    "sdelib.training.Objective": "a protocol",
-    "sdelib.data.Garments": "what fashion_mnist returns",
-    "sdelib.data.fashion_mnist": "takes files; test_data and test_faults",
-    "sdelib.metrics.stored_moments": "reads one bundled file",
-    "sdelib.errors.Distance": "what FourErrors returns",
+    "sdelib.book.baking": "recipes with fixed arguments; test_baking runs them",
+    "sdelib.book.exercises": "answers of readers, of any type; test_exercises gives right and wrong ones",
+    "sdelib.book.notebook": "takes code and words, no numbers",
+    "sdelib.own.weights": "takes files; test_weights and test_faults damage them",
+    "sdelib.own.training.train": "an hour's loop; test_training gives it bad numbers and test_faults kills it",
+    "sdelib.own.training.TrainingResult": "what train returns",
+    "sdelib.own.training.Objective": "a protocol",
+    "sdelib.book.data.Garments": "what fashion_mnist returns",
+    "sdelib.book.data.fashion_mnist": "takes files; test_data and test_faults",
+    "sdelib.book.classifier.stored_moments": "reads one bundled file",
+    "sdelib.book.four_errors.Distance": "what FourErrors returns",
     "sdelib.probability_flow.Likelihood": "what log_likelihood returns",
     "sdelib.widgets.Frame": "what field, particles and images return",
     "sdelib.widgets.frames.Frame": "what field, particles and images return",
@@ -1259,7 +1257,7 @@ EXCUSED = {
     "sdelib.networks.ScoreNetwork": "abstract",
     "sdelib.inverse_problems.Operator": "abstract",
     **{
-        f"sdelib.plotting.{name}": "draws; matplotlib is the judge, and test_plotting"
+        f"sdelib.book.plotting.{name}": "draws; matplotlib is the judge, and test_plotting"
         for name in ("style", "figure", "show_density", "show_arrows", "show_images", "label_line")
     },
 }
@@ -1271,9 +1269,8 @@ def test_every_public_function_is_fuzzed_or_excused():
         if info.name.rpartition(".")[2] == "__main__":
             continue
         module = importlib.import_module(info.name)
-        for name in getattr(module, "__all__", ()):
-            thing = getattr(module, name)
-            if inspect.isfunction(thing) or inspect.isclass(thing):
+        for name, thing in vars(module).items():
+            if not name.startswith("_") and getattr(thing, "__module__", "") == info.name:
                 public[f"{info.name}.{name}"] = thing
     for name, thing in public.items():
         if reason := {name, name.rpartition(".")[0]} & EXCUSED.keys():

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from sdelib import weights
-from sdelib.baking import RECIPES, stored_table
+from sdelib.book.baking import RECIPES, stored_table
+from sdelib.book.classifier import features
 from sdelib.denoiser import Denoiser, DenoiserLoss
-from sdelib.metrics import features
-from sdelib.networks import device_name, on_gpu
+from sdelib.own import weights
+from sdelib.own.devices import device_name, on_gpu
+from sdelib.own.training import train
 from sdelib.sampling import SOLVERS, in_bfloat16, sample_denoiser
 from sdelib.sdes import VE, VP, SubVP
-from sdelib.training import train
 from sdelib.widgets import Explorer
 from sdelib.widgets.frames import decode
 

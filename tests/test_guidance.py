@@ -9,13 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from sdelib import weights
-from sdelib.data import fashion_mnist
+from sdelib.book.classifier import NoisyClassificationLoss, NoisyClassifier
+from sdelib.book.data import fashion_mnist
+from sdelib.book.toys import garden
 from sdelib.denoiser import score_from
-from sdelib.densities import GaussianMixture, garden
-from sdelib.guidance import NoisyClassificationLoss, NoisyClassifier, class_score, guided
+from sdelib.densities import GaussianMixture
+from sdelib.guidance import class_score, guided
+from sdelib.own import weights
+from sdelib.own.training import train
 from sdelib.sdes import VE, VP, NoiseLevel
-from sdelib.training import train
 
 f64 = dict(dtype=torch.float64)
 

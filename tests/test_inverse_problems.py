@@ -8,9 +8,11 @@ import math
 import pytest
 import torch
 
+from sdelib.book.toys import garden
 from sdelib.brownian import WhiteNoise
-from sdelib.densities import GaussianMixture, garden
+from sdelib.densities import GaussianMixture
 from sdelib.few_steps import DPMSolver
+from sdelib.grids import karras_times
 from sdelib.inverse_problems import (
     DPS,
     Blur,
@@ -26,8 +28,9 @@ from sdelib.inverse_problems import (
     posterior_score,
     tweedie,
 )
-from sdelib.sdes import VE, VP, NoiseLevel, Reverse, SubVP
-from sdelib.solvers import euler_maruyama, integrate, karras_times
+from sdelib.reversal import Reverse
+from sdelib.sdes import VE, VP, NoiseLevel, SubVP
+from sdelib.solvers import euler_maruyama, integrate
 
 f64 = dict(dtype=torch.float64)
 PRIOR = GaussianMixture(

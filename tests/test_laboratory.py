@@ -9,16 +9,14 @@ import json
 import re
 import subprocess
 
+import moved
 import nbformat
 import papermill
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-
-from test_chapters import CHAPTERS, code, read, tool
-
-import moved
 import students
 import sweep
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from test_chapters import CHAPTERS, code, read, tool
 
 # ---------------------------------------------------------------- a sweep
 

@@ -6,19 +6,19 @@ import math
 import pytest
 import torch
 
+from sdelib.book.data import FASHION_MNIST_DISTANCE, largest_distance
+from sdelib.book.toys import two_modes
 from sdelib.brownian import WhiteNoise
-from sdelib.densities import GaussianMixture, two_modes
 from sdelib.langevin import (
-    FASHION_MNIST_DISTANCE,
+    Langevin,
     Metropolis,
     annealed_langevin,
     ladder,
     ladder_ratio,
     langevin,
-    largest_distance,
     shell_overlap,
 )
-from sdelib.sdes import Langevin, NoiseLevel
+from sdelib.sdes import NoiseLevel
 from sdelib.solvers import Counted, denoise
 
 N = 20_000
@@ -181,7 +181,8 @@ class Custom:
 )
 def test_metropolis_corrects_any_proposal(drift, diffusion, sign):
     """Whatever proposes, N(0, 1) stays N(0, 1)."""
-    from sdelib.solvers import integrate, uniform_times
+    from sdelib.grids import uniform_times
+    from sdelib.solvers import integrate
 
     x, step = normal(N, 1, seed=36), Metropolis(lambda x: -x.square().sum(1) / 2, generator=gen(37))
     noise = WhiteNoise(x, generator=gen(38))
@@ -352,7 +353,7 @@ def test_the_largest_distance_is_that_of_all_pairs():
 @pytest.mark.real_data
 def test_the_largest_distance_of_fashion_mnist():
     """22.456, written with two decimals; the pairs are fewer than all 1.8e9."""
-    from sdelib.data import fashion_mnist
+    from sdelib.book.data import fashion_mnist
 
     assert (
         abs(largest_distance(fashion_mnist(download=False).images) - FASHION_MNIST_DISTANCE) < 0.006

@@ -8,15 +8,12 @@ import pytest
 import scipy.linalg
 import torch
 import torch.nn.functional as F
+from test_data import REAL
 
-from sdelib import metrics, weights
-from sdelib.data import fashion_mnist
+from sdelib.book.classifier import ClassificationLoss, GarmentClassifier, accuracy, features
+from sdelib.book.data import fashion_mnist
 from sdelib.metrics import (
-    ClassificationLoss,
-    GarmentClassifier,
     Moments,
-    accuracy,
-    features,
     frechet_bias,
     frechet_distance,
     moments,
@@ -24,7 +21,7 @@ from sdelib.metrics import (
     sliced_wasserstein,
     split_floor,
 )
-from test_data import REAL
+from sdelib.own import weights
 
 
 def covariance(d, seed):

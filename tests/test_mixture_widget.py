@@ -13,16 +13,17 @@ import sys
 import numpy as np
 import pytest
 import torch
-
-from sdelib.brownian import Still
-from sdelib.densities import GaussianMixture, garden, two_modes
-from sdelib.langevin import langevin
-from sdelib.sdes import NoiseLevel, Reverse
-from sdelib.solvers import integrate
-from sdelib.widgets import MixtureField
-
 from conftest import ROOT, missing
 from drive import DRAWN, SECONDS, complaints, drive, look, served, widgets
+
+from sdelib.book.toys import garden, two_modes
+from sdelib.brownian import Still
+from sdelib.densities import GaussianMixture
+from sdelib.langevin import langevin
+from sdelib.reversal import Reverse
+from sdelib.sdes import NoiseLevel
+from sdelib.solvers import integrate
+from sdelib.widgets import MixtureField
 
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -151,8 +152,8 @@ def test_the_picture_is_the_field_that_python_makes(js):
         components=components(garden(torch.float64)),
         extent=EXTENT,
     )
-    from sdelib.plotting import grid_points
-    from sdelib.widgets import field
+    from sdelib.book.plotting import grid_points
+    from sdelib.widgets.frames import field
 
     torch.set_default_dtype(torch.float64)
     try:
@@ -390,7 +391,7 @@ def test_the_components_on_the_page_are_those_of_the_mixture():
 
 @pytest.mark.parametrize("dynamics, sigma", [(None, 0.5), ("langevin", 0.0), ("reverse", 3.0)])
 def test_the_output_has_the_widget_and_a_still_picture_of_the_exact_field(dynamics, sigma):
-    from sdelib.widgets import field
+    from sdelib.widgets.frames import field
     from sdelib.widgets.live import picture
 
     mixture = garden(torch.float64)

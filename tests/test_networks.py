@@ -5,11 +5,14 @@ import math
 import pytest
 import torch
 
-from sdelib.densities import GaussianMixture, two_modes
-from sdelib.networks import NoiseEmbedding, ScoreMLP, ScoreUNet, device_name, on_gpu
+from sdelib.book.toys import two_modes
+from sdelib.checks import like
+from sdelib.densities import GaussianMixture
+from sdelib.networks import NoiseEmbedding, ScoreMLP, ScoreUNet
+from sdelib.own.devices import device_name, on_gpu
+from sdelib.own.training import train
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VE, VP, SubVP, like
-from sdelib.training import train
+from sdelib.sdes import VE, VP, SubVP
 
 SDES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP()]
 NAMES = ["VE", "VE.power", "VP", "SubVP"]

@@ -8,10 +8,9 @@ import json
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from test_chapters import tool
 
 from sdelib.widgets.live import module
-
-from test_chapters import tool
 
 A, B, C, UNSEEN = ("a" * 32, "b" * 32, "c" * 32, "d" * 32)
 

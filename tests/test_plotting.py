@@ -8,11 +8,10 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from conftest import ROOT
 from matplotlib.colors import to_hex, to_rgb
 
-from sdelib import plotting as plot
-
-from conftest import ROOT
+from sdelib.book import plotting as plot
 
 NAMES = ("BLUE", "ORANGE", "GREEN", "YELLOW", "PINK", "SKY", "GREY")
 THEMES = dict(

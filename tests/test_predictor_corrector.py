@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
+from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
-from sdelib.densities import garden
+from sdelib.grids import geometric_times, uniform_times
 from sdelib.predictor_corrector import (
     PredictorCorrector,
     ancestral,
@@ -17,17 +18,9 @@ from sdelib.predictor_corrector import (
     reverse_diffusion,
     stay,
 )
-from sdelib.sdes import VE, VP, GeometricBrownian, NoiseLevel, Reverse, SubVP
-from sdelib.solvers import (
-    Counted,
-    euler_maruyama,
-    geometric_times,
-    heun,
-    solve,
-    sra,
-    trajectory,
-    uniform_times,
-)
+from sdelib.reversal import Reverse
+from sdelib.sdes import VE, VP, NoiseLevel, SubVP
+from sdelib.solvers import Counted, euler_maruyama, heun, solve, sra, trajectory
 
 PROCESSES = [VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VP", "SubVP", "NoiseLevel"]

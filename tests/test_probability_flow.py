@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import Still
-from sdelib.densities import GaussianMixture, garden
+from sdelib.densities import GaussianMixture
+from sdelib.grids import uniform_times
 from sdelib.probability_flow import (
     Hutchinson,
     bits_per_dim,
@@ -21,8 +23,9 @@ from sdelib.probability_flow import (
     prior_log_prob,
     rk45,
 )
-from sdelib.sdes import VE, VP, GeometricBrownian, NoiseLevel, Reverse, SubVP
-from sdelib.solvers import Counted, euler_maruyama, heun, solve, uniform_times
+from sdelib.reversal import Reverse
+from sdelib.sdes import VE, VP, NoiseLevel, SubVP
+from sdelib.solvers import Counted, euler_maruyama, heun, solve
 
 PROCESSES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "NoiseLevel"]

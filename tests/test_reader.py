@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-
-from sdelib.exercises import EXERCISES, Number
-
 from conftest import ROOT
 from drive import SECONDS, complaints
+
+from sdelib.book.exercises import EXERCISES, Number
 
 for folder in ("tools", "book/_ext"):
     sys.path.insert(0, str(ROOT / folder))

@@ -14,18 +14,18 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from conftest import SITE, missing
+from drive import DRAWN, SECONDS, complaints, look, move, widgets
 
-from sdelib import weights
 from sdelib.brownian import WhiteNoise
 from sdelib.denoiser import NO_LABEL, SIGMA_MAX, SIGMA_MIN, first_time, score_from
 from sdelib.densities import GaussianMixture
+from sdelib.own import weights
+from sdelib.own.weights import BUNDLED
+from sdelib.reversal import Reverse
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser
-from sdelib.sdes import VE, VP, Reverse, SubVP
+from sdelib.sdes import VE, VP, SubVP
 from sdelib.solvers import Counted, denoise, integrate
-from sdelib.weights import BUNDLED
-
-from conftest import ROOT, SITE, missing
-from drive import DRAWN, SECONDS, complaints, look, move, served, widgets
 
 NAME, PAGE = "denoiser-small", "book/sampler.html"
 SLOWER = float(os.environ.get("SDELIB_TIME_FACTOR", 1))

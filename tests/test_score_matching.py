@@ -6,7 +6,9 @@ import math
 import pytest
 import torch
 
-from sdelib.densities import GaussianMixture, garden
+from sdelib.book.toys import garden
+from sdelib.checks import like
+from sdelib.densities import GaussianMixture
 from sdelib.networks import ScoreMLP
 from sdelib.score_matching import (
     DenoisingLoss,
@@ -16,7 +18,7 @@ from sdelib.score_matching import (
     implicit_loss,
     sliced_loss,
 )
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP, like
+from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 
 SDES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), VP(T=3.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "VP-T3"]
@@ -401,7 +403,7 @@ def test_the_ladder_loss_is_the_weighted_sum_of_denoising_losses():
 def test_the_ladder_loss_trains_a_network_towards_the_exact_score():
     """A few hundred steps on the garden: the excess over the exact score's loss falls to a
     tenth."""
-    from sdelib.training import train
+    from sdelib.own.training import train
 
     p, loss = garden(), LadderLoss((0.1, 0.3, 1.0, 3.0))
     torch.manual_seed(0)

@@ -5,19 +5,13 @@ import math
 import pytest
 import torch
 
+from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck
 from sdelib.brownian import WhiteNoise
-from sdelib.sdes import (
-    SDE,
-    VE,
-    VP,
-    GeometricBrownian,
-    NoiseLevel,
-    OrnsteinUhlenbeck,
-    Reverse,
-    SubVP,
-    like,
-)
-from sdelib.solvers import solve, uniform_times
+from sdelib.checks import like
+from sdelib.grids import uniform_times
+from sdelib.reversal import Reverse
+from sdelib.sdes import SDE, VE, VP, NoiseLevel, SubVP
+from sdelib.solvers import solve
 
 GAUSSIAN = [
     VE(0.01, 5.0),

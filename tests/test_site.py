@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-
 from conftest import ROOT, SITE
 from drive import complaints, widgets
 from test_reader import tool

@@ -7,34 +7,24 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
-from sdelib.densities import garden
-from sdelib.sdes import (
-    SDE,
-    VE,
-    VP,
-    GeometricBrownian,
-    NoiseLevel,
-    OrnsteinUhlenbeck,
-    Reverse,
-    SubVP,
-)
+from sdelib.grids import geometric_times, karras_times, uniform_times
+from sdelib.reversal import Reverse
+from sdelib.sdes import SDE, VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import (
     Counted,
     adaptive,
     denoise,
     euler_maruyama,
-    geometric_times,
     heun,
     heun_ito,
     integrate,
-    karras_times,
     milstein,
     platen,
     solve,
     sra,
     trajectory,
-    uniform_times,
 )
 
 FORWARD = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP()]

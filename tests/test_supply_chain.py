@@ -8,15 +8,12 @@ import re
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
-
-import pytest
-from packaging.utils import canonicalize_name
-
-from conftest import ROOT, SITE, missing, needed
-from test_chapters import PAGES, code, read
 
 import lock
+import pytest
+from conftest import ROOT, SITE, missing, needed
+from packaging.utils import canonicalize_name
+from test_chapters import PAGES, code, read
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 import third_party  # noqa: E402

@@ -15,11 +15,11 @@ import pytest
 import torch
 from torch import nn
 
-from sdelib import training, weights
 from sdelib.networks import ScoreMLP
+from sdelib.own import training, weights
+from sdelib.own.training import learning_rate, step_generator, train
 from sdelib.score_matching import DenoisingLoss
 from sdelib.sdes import VP
-from sdelib.training import learning_rate, step_generator, train
 
 ROOT = Path(__file__).resolve().parents[1]
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -99,8 +99,8 @@ SCRIPT = textwrap.dedent("""
     import sys, torch
     sys.path.insert(0, {tests!r})
     from test_training import Noisy, OBJECTIVE, data
-    from sdelib.training import train
-    from sdelib.weights import write_tensors
+    from sdelib.own.training import train
+    from sdelib.own.weights import write_tensors
     torch.set_num_threads(1)
     torch.manual_seed(5)
     result = train(Noisy(), OBJECTIVE, data(), steps=250, batch_size=16, lr=1e-2, warmup=5, every=4, cpu=True,
@@ -352,8 +352,8 @@ TWO = textwrap.dedent("""
     from test_training import OBJECTIVE, data
     from sdelib.networks import ScoreMLP
     from sdelib.sdes import VP
-    from sdelib.training import train
-    from sdelib.weights import write_tensors
+    from sdelib.own.training import train
+    from sdelib.own.weights import write_tensors
     from accelerate import Accelerator
     torch.set_num_threads(1)
     torch.manual_seed(5)

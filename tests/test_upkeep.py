@@ -13,21 +13,20 @@ import socket
 import subprocess
 import sys
 import time
-import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+import moved
+import new_chapter
 import pytest
+import sweep
+import tomllib
 import yaml
-
-import sdelib
 from conftest import ROOT, missing
 from test_chapters import read, tool
 
-import moved
-import new_chapter
-import sweep
+import sdelib
 
 WORKFLOW = ROOT / ".github" / "workflows" / "book.yml"
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")

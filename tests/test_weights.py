@@ -7,9 +7,9 @@ import zipfile
 import pytest
 import torch
 
-from sdelib import weights
-from sdelib.metrics import GarmentClassifier
+from sdelib.book.classifier import GarmentClassifier
 from sdelib.networks import ScoreMLP, ScoreUNet
+from sdelib.own import weights
 from sdelib.sdes import VE, VP, SubVP
 
 

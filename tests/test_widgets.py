@@ -17,23 +17,11 @@ import time
 import numpy as np
 import pytest
 import torch
-
-from sdelib.widgets import (
-    BUDGET,
-    Explorer,
-    Paint,
-    Slider,
-    Switch,
-    Table,
-    bake,
-    field,
-    images,
-    particles,
-)
-from sdelib.widgets.frames import LEVELS, decode, encode
-
 from conftest import ROOT, SITE, missing
 from drive import SECONDS, complaints, drive, fault, look, move, served, widgets
+
+from sdelib.widgets import BUDGET, Explorer, Paint, Slider, Switch, Table, bake
+from sdelib.widgets.frames import LEVELS, decode, encode, field, images, particles
 
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -412,7 +400,8 @@ def test_the_output_has_the_widget_and_a_still_picture(frame):
 
 CELL = """
 import numpy as np, torch
-from sdelib.widgets import Explorer, Paint, Slider, Switch, bake, field, images, particles
+from sdelib.widgets import Explorer, Paint, Slider, Switch, bake
+from sdelib.widgets.frames import field, images, particles
 rng = np.random.default_rng(0)
 x = torch.linspace(-3, 3, 24)
 z = rng.normal(size=(12, 20, 2)).cumsum(0)

@@ -21,7 +21,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from sdelib import weights
+from sdelib.own import weights
 
 NAME = "denoiser-small"
 OPSET = 18

@@ -13,11 +13,13 @@ import json
 import numpy as np
 import torch
 
-from sdelib import weights
+from sdelib.book.classifier import features, stored_moments
 from sdelib.brownian import WhiteNoise
-from sdelib.metrics import features, frechet_distance, moments, stored_moments
-from sdelib.sdes import Reverse
-from sdelib.solvers import denoise, heun, solve, uniform_times
+from sdelib.grids import uniform_times
+from sdelib.metrics import frechet_distance, moments
+from sdelib.own import weights
+from sdelib.reversal import Reverse
+from sdelib.solvers import denoise, heun, solve
 
 N, BATCH, SEED, STEPS, T_MIN, LEVELS = 2400, 100, 2026, 20, 1e-3, 32
 

@@ -5,7 +5,7 @@ Each variant changes one thing of `reference`. The flow is solved for batches of
 results/likelihood_images.csv gets one row an image as soon as its batch is done, so a run that was
 stopped goes on, and two may run side by side.
 results/likelihood.csv has one row a variant. Needs the real Fashion-MNIST (see
-sdelib.data.fashion_mnist).
+sdelib.book.data.fashion_mnist).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sdelib import weights
-from sdelib.data import fashion_mnist
+from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import first_time, score_from
 from sdelib.densities import GaussianMixture
 from sdelib.likelihood import Decoder, diffusion_bound, gaussian_bound
-from sdelib.networks import device_name, on_gpu
+from sdelib.own import weights
+from sdelib.own.devices import device_name, on_gpu
 from sdelib.probability_flow import (
     Hutchinson,
     bits_per_dim,

@@ -93,7 +93,7 @@ def write() -> int:
         )
         if done.returncode:
             return done.returncode
-        from sdelib.weights import atomic
+        from sdelib.own.weights import atomic
 
         text = lock(json.loads(report.read_text(encoding="utf-8")))
     atomic(LOCK, lambda path: path.write_text(text, encoding="utf-8", newline="\n"))

@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sdelib.weights import atomic
+from sdelib.own.weights import atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(os.environ.get("SDELIB_SITE", ROOT / "_build" / "html"))

@@ -32,9 +32,9 @@ It runs in some seconds on one CPU core.""",
     ("{setup}", ["setup"]),
     (
         """import torch
-from sdelib import plotting as plot
-from sdelib.densities import two_modes
-from sdelib.notebook import say, show_source
+from sdelib.book import plotting as plot
+from sdelib.book.toys import two_modes
+from sdelib.book.notebook import say, show_source
 
 plot.style()""",
         [],

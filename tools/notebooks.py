@@ -21,11 +21,11 @@ import os
 import re
 import sys
 import time
-import tomllib
 import uuid
 from pathlib import Path
 
 import nbformat
+import tomllib
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -294,7 +294,7 @@ def write(nb, path: Path) -> bool:
     text = text.rstrip("\n") + "\n"
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
-    from sdelib.weights import atomic
+    from sdelib.own.weights import atomic
 
     atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     return True
@@ -313,7 +313,7 @@ def find_data() -> None:
         raise Refused("SDELIB_DATA=fallback: outputs are stored from the real Fashion-MNIST only")
     import warnings
 
-    from sdelib.data import fashion_mnist
+    from sdelib.book.data import fashion_mnist
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

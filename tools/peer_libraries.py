@@ -17,9 +17,10 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")  # jax 
 import torch
 
 from sdelib import predictor_corrector, probability_flow, solvers
+from sdelib.book.toys import garden
 from sdelib.brownian import Still, WhiteNoise
-from sdelib.densities import garden
-from sdelib.sdes import VE, NoiseLevel, Reverse
+from sdelib.reversal import Reverse
+from sdelib.sdes import VE, NoiseLevel
 
 N, FEW = 10_000, 64  # samples; in the run that counts
 HIGH, LOW, RHO, BOTTOM = 10.0, 0.02, 7, 0.01

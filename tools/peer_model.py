@@ -23,10 +23,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from sdelib import weights
-from sdelib.data import fashion_mnist
+from sdelib.book.classifier import features, stored_moments
+from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
-from sdelib.metrics import features, frechet_distance, moments, precision_recall, stored_moments
+from sdelib.metrics import frechet_distance, moments, precision_recall
+from sdelib.own import weights
 
 OUT = Path(__file__).parents[1] / "results" / "peer_model.csv"
 OURS = "denoiser-small"

@@ -26,11 +26,13 @@ from pathlib import Path
 
 import peer_libraries as peers  # first: it sets the threads
 import torch
-from peer_libraries import DENSITY, EXPLODE, FEW, HIGH, LOW, N, T_MIN, TARGET
+from peer_libraries import DENSITY, EXPLODE, FEW, HIGH, LOW, T_MIN, TARGET, N
 
-from sdelib import solvers, weights
+from sdelib import solvers
+from sdelib.book.toys import GeometricBrownian
 from sdelib.brownian import BrownianPath, WhiteNoise
-from sdelib.sdes import GeometricBrownian, Reverse
+from sdelib.own import weights
+from sdelib.reversal import Reverse
 
 RESULTS = Path(__file__).parents[1] / "results"
 REPEATS, LOOP_REPEATS, BUDGETS = (

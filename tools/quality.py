@@ -4,7 +4,7 @@
 Each row draws images from a bundled network by one solver, on one process, with one number of
 evaluations, and measures their distance to Fashion-MNIST's training set and the time. Rows are
 added to results/quality.csv one at a time, so a run that was stopped goes on, and two may run side
-by side. Needs the real Fashion-MNIST (see sdelib.data.fashion_mnist).
+by side. Needs the real Fashion-MNIST (see sdelib.book.data.fashion_mnist).
 """
 
 from __future__ import annotations
@@ -20,18 +20,12 @@ from pathlib import Path
 
 import torch
 
-from sdelib import weights
-from sdelib.data import Garments, fashion_mnist
+from sdelib.book.classifier import features, stored_moments
+from sdelib.book.data import Garments, fashion_mnist
 from sdelib.denoiser import Denoiser
-from sdelib.metrics import (
-    features,
-    frechet_distance,
-    moments,
-    precision_recall,
-    sliced_wasserstein,
-    stored_moments,
-)
-from sdelib.networks import device_name, on_gpu
+from sdelib.metrics import frechet_distance, moments, precision_recall, sliced_wasserstein
+from sdelib.own import weights
+from sdelib.own.devices import device_name, on_gpu
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser, sample_images
 from sdelib.sdes import VE, VP, GaussianSDE, SubVP
 

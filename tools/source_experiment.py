@@ -2,7 +2,7 @@
 
 Draws images by each solver and seed, measures their Fréchet distance to the training set and the
 time, and adds one row at a time to results/source_experiment.csv; a run that was stopped goes on.
-Needs the real Fashion-MNIST for the floor (see sdelib.data.fashion_mnist).
+Needs the real Fashion-MNIST for the floor (see sdelib.book.data.fashion_mnist).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from pathlib import Path
 
 import torch
 
-from sdelib import weights
-from sdelib.data import fashion_mnist
-from sdelib.metrics import features, frechet_distance, moments, stored_moments
+from sdelib.book.classifier import features, stored_moments
+from sdelib.book.data import fashion_mnist
+from sdelib.metrics import frechet_distance, moments
+from sdelib.own import weights
 from sdelib.sampling import sample_images
 from sdelib.solvers import euler_maruyama, platen
 

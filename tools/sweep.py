@@ -119,7 +119,7 @@ def run(chapter: Path, parameters: dict, out: Path) -> tuple[dict, bool]:
 def table(rows: list[dict], path: Path) -> None:
     """Rows as CSV; a column for every name that any row has, in the order of their first
     appearance."""
-    from sdelib.weights import atomic
+    from sdelib.own.weights import atomic
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as f:

@@ -21,14 +21,14 @@ from statistics import median
 
 import torch
 
-from sdelib import weights
-from sdelib.baking import RECIPES, stored_table
-from sdelib.data import fashion_mnist
+from sdelib.book.baking import RECIPES, stored_table
+from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
-from sdelib.networks import device_name, on_gpu
+from sdelib.own import weights
+from sdelib.own.devices import device_name, on_gpu
+from sdelib.own.training import train
 from sdelib.sampling import in_bfloat16, sample_denoiser
 from sdelib.sdes import VE
-from sdelib.training import train
 
 OUT = Path(__file__).parents[1] / "results" / "gpu.csv"
 FIELDS = ("what", "subject", "device", "how", "batch", "value", "least", "most", "unit")
@@ -199,7 +199,7 @@ def write(out: Path, rows: list[dict], repeats: int) -> None:
     lines = [
         "# command: python tools/throughput.py",
         f"# sampling: DPM++(2M), {EVALUATIONS} evaluations, told the class, the whole batch at once; value: median of {repeats} draws after one that is not counted.",
-        "# training: from batch to batch of sdelib.training.train, the random numbers drawn on the CPU; median over the second half of the steps.",
+        "# training: from batch to batch of sdelib.own.training.train, the random numbers drawn on the CPU; median over the second half of the steps.",
         "# slide: from a widget's message to its encoded frame, at numbers that are not stored.",
         f"# {AS_IN_THE_CHAPTERS}: as in the chapters; on a GPU only the network is there then.",
         f"# device: as named; the machine has {os.cpu_count()} cores ({platform.machine()}); torch {torch.__version__}",

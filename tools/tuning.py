@@ -19,13 +19,14 @@ from pathlib import Path
 
 import torch
 
-from sdelib import weights
-from sdelib.data import fashion_mnist
+from sdelib.book.classifier import features, stored_moments
+from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
-from sdelib.metrics import features, frechet_distance, moments, stored_moments
+from sdelib.metrics import frechet_distance, moments
+from sdelib.own import weights
+from sdelib.own.training import train
 from sdelib.sampling import sample_denoiser
 from sdelib.sdes import VE
-from sdelib.training import train
 
 OUT = Path(__file__).parents[1] / "results" / "tuning.csv"
 STEPS, BATCH, N, SEEDS = 800, 128, 500, (0, 1)

@@ -3,7 +3,7 @@
 Each exercise gets a tick box, and where its answer is one number a place to type it; each page with
 exercises ends with a box "I have read this chapter"; the directive `{progress}` lists all of them.
 They are part of the page, so nothing jumps when book/_static/reader.js wakes them. Numbers,
-tolerances, hints and praise are those of sdelib.exercises, as JSON at the end of the page.
+tolerances, hints and praise are those of sdelib.book.exercises, as JSON at the end of the page.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Progress(Directive):
 
 
 def name_of(node) -> str:
-    """The exercise's name in sdelib.exercises: ex-1-2 is "1.2"."""
+    """The exercise's name in sdelib.book.exercises: ex-1-2 is "1.2"."""
     label = LABEL.fullmatch(node["label"])
     if not label:
         raise ValueError(f"the label of an exercise is {node['label']!r}, not ex-CHAPTER-NUMBER")
@@ -81,7 +81,7 @@ def stale(app, env) -> list[str]:
 
 def test_of(name: str) -> dict | None:
     """What the page needs to check an answer: only for an answer that is one number."""
-    from sdelib.exercises import EXERCISES, Number
+    from sdelib.book.exercises import EXERCISES, Number
 
     exercise = EXERCISES[name]
     if not isinstance(exercise.test, Number):

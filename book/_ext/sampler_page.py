@@ -54,7 +54,7 @@ STATUS = "Nothing is fetched before you press Draw. What is fetched comes from t
 
 @functools.cache
 def network():
-    from sdelib import weights
+    from sdelib.own import weights
 
     return weights.load(MODEL.stem)
 
@@ -64,6 +64,7 @@ def drawn():
     """16 garments as a frame, the ten classes in turn: what the widget draws with its first
     settings, from other noise."""
     import torch
+
     from sdelib.sampling import sample_denoiser
     from sdelib.sdes import VE
     from sdelib.widgets.frames import images
@@ -135,7 +136,7 @@ def choices(name: str, label: str, groups: dict[str, dict[str, str]], start: str
 
 
 def controls() -> list[dict]:
-    from sdelib.data import CLASSES
+    from sdelib.book.data import CLASSES
     from sdelib.sampling import GRIDS, SOLVERS
     from sdelib.widgets import Slider, Switch
 

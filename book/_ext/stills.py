@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 import nbformat
+
 from sdelib.widgets.frames import decode
 
 ROOT = Path(__file__).parents[2]

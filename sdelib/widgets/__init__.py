@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from ..weights import atomic
+from ..own.weights import atomic
 from .frames import Frame, decode, encode, field, images, particles
 
 __all__ = [

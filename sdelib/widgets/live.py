@@ -11,7 +11,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from .frames import Frame, LEVELS, ORIGIN, encode
+from .frames import LEVELS, ORIGIN, Frame, encode
 
 FOLDER = Path(__file__).parent
 

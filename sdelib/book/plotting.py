@@ -20,25 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.projections import register_projection
 from torch import Tensor
 
-__all__ = [
-    "BLUE",
-    "ORANGE",
-    "GREEN",
-    "YELLOW",
-    "PINK",
-    "SKY",
-    "GREY",
-    "luminance",
-    "ink",
-    "style",
-    "figure",
-    "grid_points",
-    "show_density",
-    "show_arrows",
-    "show_images",
-    "label_line",
-]
-
 BLUE, ORANGE, GREEN, YELLOW = "#1A5A94", "#B54700", "#0C8849", "#CC8300"
 PINK, SKY, GREY = "#C47AAB", "#079CDE", "#6E6E6E"
 

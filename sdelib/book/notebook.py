@@ -9,8 +9,6 @@ import inspect
 import textwrap
 from pathlib import Path
 
-__all__ = ["show_source", "say", "read_table"]
-
 
 def show_source(thing, *, docstring: bool = False):
     """The source of a function, class or method as a highlighted block; its docstring is left out
@@ -46,7 +44,7 @@ def read_table(name: str) -> list[dict[str, str]]:
     Looked for in the repository's folder results/ and in the copy that the installed package has.
     Raises ValueError when it is in neither.
     """
-    for folder in (Path(__file__).parents[1] / "results", Path(__file__).parent / "results"):
+    for folder in (Path(__file__).parents[2] / "results", Path(__file__).parents[1] / "results"):
         if (folder / name).exists():
             lines = (folder / name).read_text(encoding="utf-8").splitlines()
             return list(csv.DictReader(line for line in lines if not line.startswith("#")))

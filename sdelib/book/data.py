@@ -17,9 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import weights
-
-__all__ = ["Garments", "fashion_mnist", "CLASSES", "two_moons", "swiss_roll", "checkerboard"]
+from ..checks import finite, floats
+from ..own import weights
 
 CLASSES = (
     "T-shirt",
@@ -198,3 +197,32 @@ def checkerboard(n: int, *, generator: torch.Generator) -> Tensor:
     x = 4 * torch.rand(n, generator=generator) - 2
     row = 2 * torch.randint(0, 2, (n,), generator=generator) + (x.floor().long() % 2) - 2
     return torch.stack([x, row + torch.rand(n, generator=generator)], dim=1)
+
+
+FASHION_MNIST_DISTANCE = 22.46
+"""The largest distance between two training images of Fashion-MNIST in [0, 1], by
+`largest_distance`."""
+
+
+def largest_distance(points: Tensor, *, batch: int = 512) -> float:
+    """max ‖x_i − x_j‖ over all pairs of points (n, …), exactly, without looking at all pairs.
+
+    With r_i the distance of x_i from the mean, ‖x_i − x_j‖ ≤ r_i + r_j: pairs whose bound is below
+    the largest distance found so far are skipped.  Raises ValueError for fewer than two points.
+    """
+    if len(floats(points, "points", axes=2)) < 2:
+        raise ValueError(f"points holds {len(points)}: give at least two")
+    finite("points", points)
+    x = points.flatten(1)
+    r = (x - x.mean(0)).norm(dim=1)
+    order = r.argsort(descending=True)
+    x, r, best = x[order], r[order], 0.0
+    for i in range(0, len(x), batch):
+        if 2 * float(r[i]) <= best:  # all later pairs are closer
+            break
+        reach = int((r + r[i] > best).sum())  # sorted: only the first `reach` can be far enough
+        for j in range(i, reach, 8 * batch):
+            best = max(
+                best, float(torch.cdist(x[i : i + batch], x[j : min(reach, j + 8 * batch)]).max())
+            )
+    return best

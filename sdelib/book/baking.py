@@ -11,18 +11,19 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from . import weights
-from .brownian import WhiteNoise
+from ..brownian import WhiteNoise
+from ..denoiser import score_from
+from ..grids import uniform_times
+from ..inverse_problems import Mask, isotropic, observe, posterior_score
+from ..own import weights
+from ..own.devices import on_gpu
+from ..reversal import Reverse
+from ..sampling import SOLVERS, sample_denoiser, sample_images, sample_score
+from ..sdes import VE
+from ..solvers import denoise, euler_maruyama, heun, integrate, platen
+from ..widgets import Paint, Slider, Switch, Table
+from ..widgets.frames import images
 from .data import stand_in
-from .denoiser import score_from
-from .inverse_problems import Mask, isotropic, observe, posterior_score
-from .networks import on_gpu
-from .sampling import SOLVERS, sample_denoiser, sample_images, sample_score
-from .sdes import VE, Reverse
-from .solvers import denoise, euler_maruyama, heun, integrate, platen, uniform_times
-from .widgets import Paint, Slider, Switch, Table, images
-
-__all__ = ["RECIPES", "intro", "source_experiment", "quality", "inpainting", "stored_table"]
 
 SOURCE = {
     "Euler–Maruyama": (euler_maruyama, 1.0),

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .brownian import BrownianPath
-from .densities import GaussianMixture
-from .metrics import sliced_wasserstein
-from .sdes import GaussianSDE, Reverse, Score
-from .solvers import Step, euler_maruyama, geometric_times, heun, solve
-
-__all__ = ["ERRORS", "FourErrors", "Distance"]
+from ..brownian import BrownianPath
+from ..densities import GaussianMixture
+from ..grids import geometric_times
+from ..metrics import sliced_wasserstein
+from ..reversal import Reverse, Score
+from ..sdes import GaussianSDE
+from ..solvers import Step, euler_maruyama, heun, solve
 
 ERRORS = ("score", "step", "start", "stop")
 

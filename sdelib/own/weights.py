@@ -13,12 +13,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
-__all__ = ["load", "save", "names", "provenance", "sha256", "atomic", "BUNDLED"]
-
-BUNDLED = Path(__file__).parent / "bundled"
+BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 def sha256(path: Path) -> str:
@@ -171,7 +168,8 @@ def provenance(name: str) -> dict:
 
 
 def _build(spec: dict) -> nn.Module:
-    from . import denoiser, guidance, metrics, networks, sdes
+    from .. import denoiser, networks, sdes
+    from ..book import classifier
 
     spec = dict(spec)
     kind = spec.pop("class")
@@ -181,8 +179,8 @@ def _build(spec: dict) -> nn.Module:
             networks.ScoreMLP,
             networks.ScoreUNet,
             denoiser.Denoiser,
-            metrics.GarmentClassifier,
-            guidance.NoisyClassifier,
+            classifier.GarmentClassifier,
+            classifier.NoisyClassifier,
         )
     }
     if kind not in known:

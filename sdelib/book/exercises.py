@@ -15,15 +15,14 @@ from dataclasses import dataclass, field
 
 import torch
 
-from .denoiser import first_time
-from .densities import two_modes
-from .langevin import ladder, langevin
-from .metrics import frechet_bias, stored_moments
-from .score_matching import implicit_loss
-from .sdes import VE, VP, GeometricBrownian
-from .solvers import platen
-
-__all__ = ["check", "EXERCISES", "Exercise", "Number"]
+from ..denoiser import first_time
+from ..langevin import ladder, langevin
+from ..metrics import frechet_bias
+from ..score_matching import implicit_loss
+from ..sdes import VE, VP
+from ..solvers import platen
+from .classifier import stored_moments
+from .toys import GeometricBrownian, two_modes
 
 
 @dataclass(frozen=True)

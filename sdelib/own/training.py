@@ -21,8 +21,6 @@ from torch import Tensor, nn
 
 from .weights import read_tensors, write_tensors
 
-__all__ = ["train", "TrainingResult", "Objective"]
-
 
 class Objective(Protocol):
     """draw(*batch, generator=…) gives the random tensors of a batch; calling it gives (batch,)

@@ -1,0 +1,153 @@
+"""The one door for arguments: whoever is refused here reads the argument, its value and the cure.
+
+    checks.positive(sigma_min=sigma_min)           ValueError: sigma_min = -1.0: give a finite …
+    checks.require(0 < t_min < T, "t_min", t_min, f"give a time between 0 and T = {T}")
+
+A function of the mathematics calls it in at most two lines, so that no check buries a formula. No
+message prints a whole tensor. What can only be seen by looking at every number (`finite`) costs a
+device its queue, so the time loop does it once a step, and the formulas inside it do not.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def show(value: Any) -> str:
+    """The value in at most 120 characters; of a tensor or array with many numbers its shape, type
+    and range."""
+    if isinstance(value, Tensor) and value.numel() > 8:
+        low, high = (float(a) for a in value.detach().double().aminmax())
+        return f"a tensor of shape {tuple(value.shape)}, {value.dtype}, from {low:g} to {high:g}"
+    text = str(value.tolist()) if isinstance(value, Tensor) else repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def require(holds: Any, name: str, value: Any, cure: str) -> None:
+    """Raise ValueError "name = value: cure" unless `holds`."""
+    if not bool(holds):
+        raise ValueError(f"{name} = {show(value)}: {cure}")
+
+
+def positive(**values: float) -> None:
+    """All values are numbers above 0 whose square float32 can hold."""
+    for name, value in values.items():
+        require(1e-18 < value < 1e18, name, value, "give a finite number above 0, of ordinary size")
+
+
+def within(low: float, high: float, **values: float) -> None:
+    """low ≤ value < high for all values."""
+    for name, value in values.items():
+        require(low <= value < high, name, value, f"give a number from {low:g} to below {high:g}")
+
+
+def whole(least: int = 1, **values: int) -> None:
+    """All values are whole numbers (of Python or numpy) of at least `least`."""
+    for name, value in values.items():
+        is_whole = not isinstance(value, bool) and hasattr(value, "__index__")
+        cure = f"give a whole number of at least {least}"
+        require(is_whole and operator.index(value) >= least, name, value, cure)
+
+
+def ascending(name: str, values: Sequence[float] | Tensor) -> Tensor:
+    """The values as a float64 tensor (n,), n ≥ 1: finite numbers above 0 that ascend."""
+    v = torch.as_tensor(values, dtype=torch.float64)
+    holds = (
+        v.ndim == 1
+        and len(v) > 0
+        and bool((v > 0).all() & (v.diff() > 0).all() & v.isfinite().all())
+    )
+    require(holds, name, values, "give numbers above 0 that ascend, σ_1 < … < σ_L")
+    return v
+
+
+def monotone(times: Tensor) -> Tensor:
+    """The times (n,), n ≥ 2: finite, and either all ascending or all descending."""
+    times = torch.as_tensor(times)
+    require(times.ndim == 1 and len(times) > 1, "times", times, "give two or more, in one axis")
+    gaps = times.diff()
+    turns = (~(gaps * gaps[0] > 0)).nonzero().flatten().tolist()
+    if turns:
+        i, (a, b) = turns[0], times[turns[0] : turns[0] + 2].tolist()
+        raise ValueError(
+            f"times is not strictly monotone: after times[{i}] = {a:g} comes times[{i + 1}] = {b:g}"
+        )
+    return finite("times", times)
+
+
+def floats(x: Tensor, name: str = "x", axes: int = 0) -> Tensor:
+    """x, which is float32 or float64 and has at least so many axes, beyond the first none empty."""
+    fits = x.ndim >= axes and not (axes > 1 and 0 in x.shape[1:])
+    if x.dtype not in (torch.float32, torch.float64) or not fits:
+        shape = ", of shape (batch, …)" if axes else ""
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)} and type {x.dtype}: give float32 or float64{shape}"
+        )
+    return x
+
+
+def finite(name: str, x: Tensor) -> Tensor:
+    """x, all of whose numbers are finite."""
+    if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
+        bad = x[~torch.isfinite(x)][0].item()
+        raise ValueError(
+            f"{name} is not finite, {bad} is among its {x.numel()} numbers: give ordinary ones"
+        )
+    return x
+
+
+def same_shape(name: str, a: Tensor, x: Tensor, like_name: str = "x") -> Tensor:
+    """a, which is shaped like x."""
+    if a.shape != x.shape:
+        raise ValueError(
+            f"{name} has shape {tuple(a.shape)}, {like_name} has {tuple(x.shape)}: give one shape"
+        )
+    return a
+
+
+def number(t: Tensor | Sequence[float] | float, x: Tensor) -> Tensor:
+    """t with the dtype and the device of x; a number that is too large for it becomes ∞."""
+    t = t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)
+    return t.to(device=floats(x).device, dtype=x.dtype, non_blocking=True)
+
+
+def like(t: Tensor | float, x: Tensor) -> Tensor:
+    """t with the dtype, the device and the trailing axes of x, so that t·x broadcasts.
+
+    t: a number, a scalar tensor, or a tensor of shape (batch,) with batch = x.shape[0].
+    Returns a tensor of shape () or (batch, 1, …, 1).
+    """
+    t = number(t, x)
+    if t.ndim == 0:
+        return t
+    fits = t.ndim == 1 and x.ndim > 0 and t.shape[0] in (1, x.shape[0])
+    cure = f"give a scalar or one for each of the x, shape ({x.shape[0] if x.ndim else ''},)"
+    require(fits, "shape of t", tuple(t.shape), cure)
+    return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def a_generator(generator: torch.Generator) -> torch.Generator:
+    """The generator, which is one of PyTorch's."""
+    cure = "give a torch.Generator, such as torch.Generator().manual_seed(0)"
+    require(isinstance(generator, torch.Generator), "generator", generator, cure)
+    return generator
+
+
+def square_fits(name: str, value: Tensor | float, x: Tensor) -> Tensor:
+    """The value in the type of x: above 0, and with a square there."""
+    a = number(value, x)
+    square = a**2
+    ordinary = (a > 0) & (square >= torch.finfo(a.dtype).tiny) & square.isfinite()
+    require(
+        math.prod(ordinary.shape) and ordinary.all(),
+        name,
+        a,
+        f"give a number above 0 that has a square in {a.dtype}",
+    )
+    return a
