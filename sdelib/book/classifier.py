@@ -1,4 +1,6 @@
-"""TODO."""
+"""The garment classifiers: one whose features stand behind the Fréchet distance of the book, and one
+for noisy images, whose gradient guides the sampler of chapter 14.
+"""
 
 from __future__ import annotations
 
