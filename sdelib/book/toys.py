@@ -1,4 +1,4 @@
-"""Problems whose answer is known: two processes with exact solutions, and two mixtures in the plane.
+"""Problems whose answer is known: processes with exact solutions, and mixtures in the plane.
 
 Each algorithm of the book meets them first, so that what goes wrong is seen as a number.
 """
