@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import floats, like, require
+from ..checks import a_generator, floats, like, require
 from ..denoiser import SIGMA_MAX, SIGMA_MIN, DenoiserLoss
 from ..metrics import Moments
 from ..networks import NoiseEmbedding, ResBlock, fits
@@ -78,7 +78,7 @@ class ClassificationLoss:
         require(0 <= self.smoothing <= 1, "smoothing", self.smoothing, "give a share from 0 to 1")
 
     def draw(self, images: Tensor, labels: Tensor, *, generator: torch.Generator) -> tuple[Tensor]:
-        _one_label_each(_images(images), labels)
+        _one_label_each(_images(images), labels), a_generator(generator)
         return (torch.randint(-1, 2, (len(images), 2), generator=generator),)
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, shift: Tensor) -> Tensor:

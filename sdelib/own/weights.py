@@ -157,7 +157,7 @@ def load(name: str) -> nn.Module:
     try:
         network = _rebuilt(spec).float()
         network.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError) as error:  # other arguments, or other tensors
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # class, arguments or tensors
         raise ValueError(
             f"{name}.safetensors was written by another version of sdelib ({error}): "
             "update sdelib, or bundle the network again"
@@ -206,9 +206,7 @@ def _class(path: str) -> type:
         except ModuleNotFoundError:
             pass
     if not (isinstance(known, type) and (issubclass(known, nn.Module) or is_dataclass(known))):
-        raise ValueError(
-            f"class = {path!r} is no network or process of this {ROOT}: update it, or give one"
-        )
+        raise ValueError(f"class = {path!r} is no network and no process of this {ROOT}")
     return known
 
 

@@ -243,11 +243,11 @@ def other_version(path: Path, change) -> None:
 @pytest.mark.parametrize(
     "change, word",
     [
-        (lambda spec, tensors: spec.update(depth=3), "depth"),
-        (lambda spec, tensors: spec["sde"].update({"class": "Poisson"}), "Poisson"),
-        (lambda spec, tensors: spec["sde"].update(beta_mid=1.0), "beta_mid"),
+        (lambda spec, tensors: spec["config"].update(depth=3), "depth"),
+        (lambda spec, tensors: spec["config"]["sde"].update({"class": "Poisson"}), "Poisson"),
+        (lambda spec, tensors: spec["config"]["sde"].update(beta_mid=1.0), "beta_mid"),
         (lambda spec, tensors: tensors.pop("last.weight"), "last.weight"),
-        (lambda spec, tensors: spec.update(widths=[24, 24]), "size mismatch"),
+        (lambda spec, tensors: spec["config"].update(widths=[24, 24]), "size mismatch"),
     ],
     ids=[
         "unknown argument",

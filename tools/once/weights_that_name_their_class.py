@@ -3,10 +3,12 @@
 
     python tools/once/weights_that_name_their_class.py
 
-Only the header of a file changes; the bytes of the tensors and the provenance stay as they are. The
-hash of a file changes with its header, so it is renewed where it is named: SHA256SUMS, the
-provenance of moments.safetensors, fallback.npz and denoiser-small.onnx, and the head lines of the
-tables in results/. A file that has the new form already is left alone.
+The provenance of a score also gets "ratios", the least and the largest noise-to-signal ratio that
+it was trained on, which the command line kept in a table. Only the header of a file changes; the
+bytes of the tensors and the rest of the provenance stay as they are. A file's hash changes with its
+header, so it is renewed where it is named: SHA256SUMS, the provenance of moments.safetensors,
+fallback.npz and denoiser-small.onnx, and the head lines of the tables in results/. A file that has
+the new form already is left alone.
 """
 
 from __future__ import annotations
@@ -17,8 +19,12 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import torch
 
+from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser
+from sdelib.networks import ScoreUNet
 from sdelib.own import weights
+from sdelib.sdes import NoiseLevel
 
 RESULTS = Path(__file__).parents[2] / "results"
 CLASSES = {
@@ -37,6 +43,18 @@ def in_full(spec: dict) -> dict:
     if "sde" in config:
         config["sde"] = config["sde"] | {"class": CLASSES[config["sde"]["class"]]}
     return {"class": CLASSES[spec["class"]], "config": config}
+
+
+def ratios(network: torch.nn.Module) -> dict:
+    """What the provenance says beside what it said: DenoisingLoss draws t from 1e-5 on, the ladder
+    begins at 0.01."""
+    if isinstance(network, Denoiser):
+        return {"ratios": (SIGMA_MIN, SIGMA_MAX)}
+    if not isinstance(network, ScoreUNet):
+        return {}
+    least = 0.01 if isinstance(network.sde, NoiseLevel) else 1e-5
+    times = (torch.tensor(t, dtype=torch.float64) for t in (least, network.sde.T))
+    return {"ratios": [float(network.sde.ratio(t)) for t in times]}
 
 
 def rewrite(path: Path, change) -> None:
@@ -69,6 +87,10 @@ def main() -> int:
         if spec and "config" not in spec:
             text = json.dumps(in_full(spec))
             rewrite(path, lambda meta, text=text: meta | {"spec": text})
+            weights.record(path.name)
+            more = ratios(weights.load(path.stem))
+            text = json.dumps(weights.provenance(path.stem) | more, ensure_ascii=False)
+            rewrite(path, lambda meta, text=text: meta | {"provenance": text})
             done(path.name)
     if not new:
         sys.exit("every bundled network names its class in full already")
