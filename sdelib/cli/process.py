@@ -66,9 +66,10 @@ def score(
             "and are far slower with it"
         )
     name, network = args.weights, weights.load(args.weights)
-    if (trained := weights.provenance(name).get("ratios")) is None:
+    if not hasattr(network, "correction"):
         raise ValueError(f"--weights {name} is not a score; allowed: " + ", ".join(scores()))
-    labelled, (low, high) = isinstance(network, Denoiser), trained
+    labelled = isinstance(network, Denoiser)
+    low, high = _trained(name)
     if not low < (reached := ratio(sde, sde.T)) <= high * (1 + 1e-6):
         raise ValueError(
             f"{sde} ends at the noise-to-signal ratio {reached:.4g}, but {name} was trained from "
@@ -100,6 +101,17 @@ def score(
             "leave --weights out"
         )
     return in_batches(cast(network.on(sde)), args.batch), t_min
+
+
+def _trained(name: str) -> tuple[float, float]:
+    """The least and the largest noise-to-signal ratio that these weights were trained on."""
+    facts = weights.provenance(name)
+    if "ratios" not in facts:
+        raise ValueError(
+            f"--weights {name} does not say what noise it was trained on: "
+            "bundle it by python -m sdelib train --bundle"
+        )
+    return facts["ratios"]
 
 
 def scores() -> list[str]:

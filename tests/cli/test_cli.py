@@ -462,6 +462,13 @@ def test_wrong_arguments_end_in_2_with_what_is_allowed(bundled, tmp_path, capsys
 
 
 @pytest.mark.fault
+def test_a_score_that_does_not_say_what_noise_it_knows(bundled, tmp_path, capsys):
+    weights.save("denoiser", weights.load("denoiser"), {})
+    assert draw(tmp_path / "x.npz") == 2
+    assert "denoiser does not say what noise" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.fault
 def test_cuda_that_is_missing(bundled, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert call("sample", "--device", "cuda", "--out", tmp_path / "x.npz") == 2

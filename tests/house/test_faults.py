@@ -447,7 +447,7 @@ def test_a_training_that_is_killed_ends_as_one_that_was_not(tmp_path):
 def test_a_network_that_gives_nan_is_named_with_the_time(bundled, tmp_path, capsys):
     network = Denoiser((32, 32))
     torch.nn.init.constant_(network.last.bias, torch.nan)
-    weights.save("denoiser", network, {})
+    weights.save("denoiser", network, weights.provenance("denoiser"))
     assert draw(tmp_path / "x.npz") == 2
     assert (
         "score(x, t) returned nan at t = 1" in quiet(capsys) and not (tmp_path / "x.npz").exists()
