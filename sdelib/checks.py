@@ -10,13 +10,16 @@ device its queue, so the time loop does it once a step, and the formulas inside 
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+
+P, Value = ParamSpec("P"), TypeVar("Value")
 
 
 def show(value: Any) -> str:
@@ -70,7 +73,8 @@ def ascending(name: str, values: Sequence[float] | Tensor) -> Tensor:
 def monotone(times: Tensor) -> Tensor:
     """The times (n,), n ≥ 2: finite, and either all ascending or all descending."""
     times = torch.as_tensor(times)
-    require(times.ndim == 1 and len(times) > 1, "times", times, "give two or more, in one axis")
+    if times.ndim != 1 or len(times) < 2:
+        raise ValueError(f"times has shape {tuple(times.shape)}: give two or more, in one axis")
     gaps = times.diff()
     turns = (~(gaps * gaps[0] > 0)).nonzero().flatten().tolist()
     if turns:
@@ -102,6 +106,29 @@ def finite(name: str, x: Tensor) -> Tensor:
     return x
 
 
+def glance(name: str, x: Tensor) -> Tensor:
+    """As `finite` where a look is free, on the CPU. A GPU would have to wait for it, and there the
+    time loop's one look a step finds what is not finite."""
+    return finite(name, x) if x.device.type == "cpu" else x
+
+
+def at_once(
+    check: Callable[P, Any],
+) -> Callable[[Callable[P, Iterator[Value]]], Callable[P, Iterator[Value]]]:
+    """Decorate a generator function: check(…) sees its arguments when it is called, and not only
+    when its first value is asked for."""
+
+    def decorate(generator_function: Callable[P, Iterator[Value]]) -> Callable[P, Iterator[Value]]:
+        @functools.wraps(generator_function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[Value]:
+            check(*args, **kwargs)
+            return generator_function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
 def same_shape(name: str, a: Tensor, x: Tensor, like_name: str = "x") -> Tensor:
     """a, which is shaped like x."""
     if a.shape != x.shape:
@@ -117,6 +144,17 @@ def number(t: Tensor | Sequence[float] | float, x: Tensor) -> Tensor:
     return t.to(device=floats(x).device, dtype=x.dtype, non_blocking=True)
 
 
+def align(t: Tensor | float, x: Tensor) -> Tensor:
+    """t with the trailing axes of x, so that t·x broadcasts.
+
+    t: a number or a scalar tensor, which stays in its own precision and on its own device, since a
+    scalar mixes with anything and the result has the type of x; or a tensor of shape (batch,) with
+    batch = x.shape[0], which goes to the dtype and device of x and gets the shape (batch, 1, …, 1).
+    """
+    t = t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)
+    return like(t, x) if t.ndim or (t.device != x.device and t.device.type != "cpu") else t
+
+
 def like(t: Tensor | float, x: Tensor) -> Tensor:
     """t with the dtype, the device and the trailing axes of x, so that t·x broadcasts.
 
@@ -127,8 +165,11 @@ def like(t: Tensor | float, x: Tensor) -> Tensor:
     if t.ndim == 0:
         return t
     fits = t.ndim == 1 and x.ndim > 0 and t.shape[0] in (1, x.shape[0])
-    cure = f"give a scalar or one for each of the x, shape ({x.shape[0] if x.ndim else ''},)"
-    require(fits, "shape of t", tuple(t.shape), cure)
+    if not fits:
+        one_each = f"({x.shape[0] if x.ndim else ''},)"
+        raise ValueError(
+            f"t has shape {tuple(t.shape)}: give a scalar, or one for each x, {one_each}"
+        )
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 

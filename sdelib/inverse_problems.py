@@ -30,10 +30,9 @@ from torch import Tensor
 
 from .brownian import WhiteNoise
 from .checks import finite, floats, like
-from .predictor_corrector import forward_of
-from .reversal import Reverse, Score, sound
+from .reversal import Reverse, Score, denoise, forward_of, sound
 from .sdes import GaussianSDE
-from .solvers import Step, denoise
+from .stepping import Step
 
 # ---------------------------------------------------------------- what is seen
 

@@ -18,9 +18,11 @@ from torch import Tensor
 from .brownian import WhiteNoise
 from .checks import finite, floats, like, number
 from .grids import uniform_times
-from .reversal import Score, sound
+from .integration import integrate
+from .reversal import Score, denoise, sound
 from .sdes import SDE, NoiseLevel
-from .solvers import Step, denoise, euler_maruyama, integrate
+from .solvers import euler_maruyama
+from .stepping import Step
 
 
 def langevin(

@@ -17,11 +17,11 @@ from sdelib.denoiser import (
     score_from,
 )
 from sdelib.densities import EmpiricalDensity, GaussianMixture
+from sdelib.integration import Counted
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
 from sdelib.own.training import train
 from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import Counted
 
 PROCESSES = [VE(0.01, 50.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(80.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "NoiseLevel"]

@@ -19,11 +19,12 @@ from sdelib.flow_matching import (
     velocity_from_score,
 )
 from sdelib.grids import karras_times, uniform_times
+from sdelib.integration import solve
 from sdelib.own.training import train
-from sdelib.reversal import Reverse
+from sdelib.reversal import Reverse, denoise
 from sdelib.score_matching import DenoisingLoss
 from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import denoise, euler_maruyama, heun, solve
+from sdelib.solvers import euler_maruyama, heun
 
 PATHS = [StraightPath(), VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["straight", "VE", "VP", "SubVP", "NoiseLevel"]

@@ -13,6 +13,7 @@ from sdelib.brownian import WhiteNoise
 from sdelib.densities import GaussianMixture
 from sdelib.few_steps import DPMSolver
 from sdelib.grids import karras_times
+from sdelib.integration import integrate
 from sdelib.inverse_problems import (
     DPS,
     Blur,
@@ -30,7 +31,7 @@ from sdelib.inverse_problems import (
 )
 from sdelib.reversal import Reverse
 from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import euler_maruyama, integrate
+from sdelib.solvers import euler_maruyama
 
 f64 = dict(dtype=torch.float64)
 PRIOR = GaussianMixture(

@@ -9,6 +9,7 @@ from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import Still
 from sdelib.densities import GaussianMixture
 from sdelib.grids import uniform_times
+from sdelib.integration import Counted, solve
 from sdelib.probability_flow import (
     Hutchinson,
     bits_per_dim,
@@ -25,7 +26,7 @@ from sdelib.probability_flow import (
 )
 from sdelib.reversal import Reverse
 from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import Counted, euler_maruyama, heun, solve
+from sdelib.solvers import euler_maruyama, heun
 
 PROCESSES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "NoiseLevel"]

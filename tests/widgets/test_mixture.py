@@ -18,10 +18,10 @@ from helpers import DRAWN, ROOT, SECONDS, complaints, drive, look, missing, serv
 from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import Still
 from sdelib.densities import GaussianMixture
+from sdelib.integration import integrate
 from sdelib.langevin import langevin
 from sdelib.reversal import Reverse
 from sdelib.sdes import NoiseLevel
-from sdelib.solvers import integrate
 from sdelib.widgets import MixtureField
 
 STATE = "application/vnd.jupyter.widget-state+json"
