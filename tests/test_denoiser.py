@@ -16,7 +16,8 @@ from sdelib.denoiser import (
     first_time,
     score_from,
 )
-from sdelib.densities import EmpiricalDensity, GaussianMixture
+from sdelib.densities import GaussianMixture
+from sdelib.empirical import EmpiricalDensity
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
 from sdelib.own.training import train
@@ -302,38 +303,39 @@ def test_the_bundled_denoisers_denoise(name):
     [
         (
             lambda: Denoiser((32, 32))(images(2).float(), 0.001),
-            r"sigma = 0.001 to 0.001 leaves \[0.002, 160\]",
+            r"sigma = \[0\.001.*\[0\.002, 160\]",
         ),
         (
             lambda: Denoiser((32, 32))(images(2).float(), torch.tensor([1.0, 200.0])),
-            "sigma = 1 to 200",
+            r"sigma = \[1\.0, 200\.0\]",
         ),
-        (lambda: Denoiser((32, 32))(images(2).float(), math.nan), "sigma = nan"),
+        (lambda: Denoiser((32, 32))(images(2).float(), math.nan), r"sigma = \[nan"),
         (
             lambda: Denoiser((32, 32))(images(2).float(), 1.0, 10),
-            "label = 10: give whole numbers from 0 to 9",
+            "label = 10: .* from 0 to 9",
         ),
         (lambda: Denoiser((32, 32))(images(2).float(), 1.0, -2), "label = -2"),
         (
             lambda: Denoiser((32, 32))(images(2).float(), 1.0, torch.tensor([1, 2, 3])),
-            "label has shape",
+            r"label = \[1, 2, 3\]",
         ),
-        (lambda: Denoiser((32, 32))(images(2).float(), 1.0, 0.5), "label has shape"),
+        (lambda: Denoiser((32, 32))(images(2).float(), 1.0, 0.5), r"label = 0\.5"),
         (
-            lambda: Denoiser((32, 32), classes=0)(images(2).float(), 1.0, 1),
-            "trained without labels",
+            lambda: Denoiser((32, 32), classes=0).eval()(images(2).float(), 1.0, 1),
+            "label = 1: this denoiser has no labels",
         ),
-        (lambda: Denoiser((32, 32))(torch.rand(2, 1, 7, 8), 1.0), "multiples of 4"),
+        (lambda: Denoiser((32, 32))(torch.rand(2, 1, 7, 8), 1.0), r"x = \(2, 1, 7, 8\)"),
+        (lambda: Denoiser((33, 32)), r"widths = \(33, 32\)"),
         (lambda: score_from(Denoiser((32, 32)), VP(), label=1, guidance=-0.5), "guidance = -0.5"),
         (
             lambda: score_from(Denoiser((32, 32)), VP(), guidance=2.0),
-            "guidance = 2 has nothing to guide to",
+            r"guidance = 2\.0: give the label",
         ),
         (
             lambda: score_from(Denoiser((32, 32)), VE(0.01, 300.0))(
                 images(2).float(), torch.tensor(1.0)
             ),
-            "sigma = 300",
+            r"sigma = \[(300\.0|299\.9)",
         ),
         (lambda: DenoiserLoss(spread=1.5), "spread = 1.5"),
         (lambda: DenoiserLoss(drop=-0.1), "drop = -0.1"),

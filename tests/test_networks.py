@@ -116,17 +116,17 @@ def test_bad_shapes_and_times_raise():
     mlp, unet = (n for n, _ in networks(VP()))
     half = torch.tensor(0.5)
     for shape in ((2, 3, 8, 8), (2, 1, 6, 8), (2, 1, 8, 10), (2, 64)):
-        with pytest.raises(ValueError, match="ScoreUNet takes"):
+        with pytest.raises(ValueError, match=r"x = \(2, "):
             unet(torch.zeros(shape), half)
     for shape in ((2, 4), (2, 1, 3)):
-        with pytest.raises(ValueError, match=r"x has shape .*ScoreMLP takes \(batch, 3\)"):
+        with pytest.raises(ValueError, match=r"x has shape \(2, .*: give \(batch, 3\)"):
             mlp(torch.zeros(shape), half)
     for network, shape in networks(VP()):
-        with pytest.raises(ValueError, match=r"t = 0 has no noise"):
+        with pytest.raises(ValueError, match=r"ratio = \[0\.0"):
             network(torch.zeros(shape), torch.tensor(0.0))
         with pytest.raises(ValueError, match=r"t = 1\.5 leaves|leaves \[0, 1"):
             network(torch.zeros(shape), torch.tensor(1.5))
-        with pytest.raises(ValueError, match="t has shape"):
+        with pytest.raises(ValueError, match=r"t = \(4,\)"):
             network(torch.zeros(shape), torch.full((4,), 0.5))
 
 

@@ -431,7 +431,7 @@ def test_the_ladder_loss_trains_a_network_towards_the_exact_score():
 def test_likelihood_weight_is_g_squared(sde, generator):
     """λ = g² by hand, for a score that is wrong by a known amount: s = −z/std + 1 leaves λ·d/d."""
     x0 = torch.randn(6, 2, generator=generator, dtype=torch.float64)
-    loss = DenoisingLoss(sde, t_min=0.01, likelihood=True)
+    loss = DenoisingLoss(sde, t_min=0.01, likelihood_weighting=True)
     t, z = loss.draw(x0, generator=generator)
     std = sde.marginal(t)[1][:, None]
     found = loss(lambda x, t: -z / std + 1, x0, t, z)
