@@ -46,9 +46,8 @@ class Denoiser(UNet):
     widths: channels at half and at quarter size.
     classes: 10 garments; 0 for a network without labels, which trains as if there were none.
     dropout: share of the hidden units left out in training.
-    preconditioned: False takes c_skip = 0 and c_out = 1, so F is the denoised image itself; it is
-    there for the tuning table.
-    data_mean, data_std: m and σ_d; the defaults are those of Fashion-MNIST's training pixels.
+    preconditioned: False takes c_skip = 0 and c_out = 1, so F is the denoised image itself, for
+    the tuning table.  data_mean, data_std: m and σ_d, those of Fashion-MNIST's training pixels.
     """
 
     def __init__(

@@ -25,8 +25,7 @@ from .solvers import Step, denoise, euler_maruyama, integrate
 
 @dataclass(frozen=True)
 class Langevin(SDE):
-    """dx = ∇ₓ log p(x) dτ + √(2κ) dw,  whose stationary law is p for κ = 1, and ∝ p^(1/κ) in
-    general.
+    """dx = ∇ₓ log p(x) dτ + √(2κ) dw,  whose stationary law is ∝ p^(1/κ), for κ = 1 p itself.
 
     score: x → ∇ log p(x), of one density.  τ is the time of the simulation, not a noise level.
     temperature: κ ≥ 0; 0 is gradient ascent.  For κ = 1 the Fokker–Planck equation is
@@ -78,15 +77,14 @@ def langevin(
 
 
 class Metropolis:
-    """The step x' = x + f dt + g dw, accepted with probability
-    min(1, p(x') q(x | x')/(p(x) q(x' | x))), else x stays.
+    """x' = x + f dt + g dw with probability min(1, p(x') q(x | x')/(p(x) q(x' | x))), else x stays.
 
     q(· | x) = N(x + f(x, t) dt, g(x, t)² |dt| I) is the law of the proposal, `euler_maruyama`, with
     the same t for the way back. With `Langevin(score)` this is MALA: its stationary law is p itself
-    at every step size.
+    at every step size. Two evaluations of f a step.
     log_prob: x → log p(x) up to a constant, shape (batch,).  generator: draws the acceptances.
     accepted, proposed: how many proposals were taken, of how many, since the step was made.
-    Two evaluations of f a step.   Besag 1994; Roberts & Tweedie 1996, section 1.4.
+    Besag 1994; Roberts & Tweedie 1996, section 1.4.
     """
 
     def __init__(self, log_prob: Callable[[Tensor], Tensor], *, generator: torch.Generator):
@@ -107,8 +105,8 @@ class Metropolis:
         forth, g = ahead(checks.floats(x, axes=2))
         proposal = forth + g * dw
         back, h = ahead(proposal)
-        log_ratio = self.log_prob(proposal) - self.log_prob(x)
-        log_ratio = log_ratio + log_q(x, back, h) - log_q(proposal, forth, g)
+        log_p = self.log_prob(proposal) - self.log_prob(x)
+        log_ratio = log_p + log_q(x, back, h) - log_q(proposal, forth, g)
         how = {"generator": self.generator, "device": self.generator.device}
         accept = torch.rand(len(x), **how, dtype=x.dtype).to(x.device).log() < log_ratio
         self.accepted, self.proposed = self.accepted + accept.sum(), self.proposed + len(x)
@@ -135,12 +133,10 @@ def annealed_langevin(
     x: the start, often N(0, σ_L² I).  rate: dimensionless, below 2, where N(0, σ_i² I) stops being
     stable.  steps: at each level, so the cost is L·steps + 1 evaluations.
     consistent: take each level's noise so much smaller (`consistent_temperature`) that a chain
-    leaves level i with noise of standard deviation σ_i, where a network that knows σ expects it
-    (exactly so for data at one point).
+    leaves level i with noise of std σ_i, as a network expects it (exactly so for data at a point).
     Raises ValueError for sigmas that do not ascend from above 0, and a rate that is not in (0, 2).
     Song & Ermon 2019 (arXiv:1907.05600), algorithm 1, where α_i = 2ε_i and L is the smallest level;
-    the last step, and the consistent noise in its idea, from Jolicoeur-Martineau et al. 2021
-    (arXiv:2009.05475).
+    last step and consistent noise after Jolicoeur-Martineau et al. 2021 (arXiv:2009.05475).
     """
     sigmas = checks.ascending("sigmas", sigmas)
     _has_steps(rate, steps)
@@ -170,8 +166,7 @@ def consistent_temperature(rate: float, steps: int, ratio: float) -> float:
 
     For data at one point, K steps of rate r take the variance v (in σ²) to
     q v + κ (1 − q)/(1 − r/2); with v = γ² on arrival from the level above and this κ it is 1.
-    ratio: γ.  steps: K.   Raises ValueError where q γ² > 1: so few and small steps cannot shed the
-    noise of the level above.
+    ratio: γ.  steps: K.   Raises ValueError where q γ² > 1: they cannot shed that much noise.
     """
     _has_steps(rate, steps)
     checks.within(1, 1e100, ratio=ratio)
@@ -186,8 +181,7 @@ def shell_overlap(ratio: float, dim: int) -> float:
 
     In d dimensions ‖σz‖ is close to N(√d σ, σ²/2): a shell. The shell of γσ reaches three of its
     own standard deviations to either side, and C is the share of σ's noise in there.
-    ratio: γ ≥ 1.  dim: d ≥ 1.   Raises ValueError for others.
-    Song & Ermon 2020 (arXiv:2006.09011), technique 2, where C ≈ ½ is recommended.
+    ratio: γ ≥ 1.  dim: d ≥ 1.   Song & Ermon 2020 (arXiv:2006.09011), technique 2, for C ≈ ½.
     """
     checks.within(1, math.inf, ratio=ratio, dim=dim)
     shift = math.sqrt(2 * dim) * (ratio - 1)
@@ -213,7 +207,7 @@ def ladder_ratio(dim: int, overlap: float = 0.5) -> float:
 
 
 def ladder(sigma_min: float, sigma_max: float, dim: int, overlap: float = 0.5) -> Tensor:
-    """σ_1 < … < σ_L from sigma_min to sigma_max, geometric, as few as overlap so much; float64 (L,).
+    """σ_1 < … < σ_L from sigma_min to sigma_max, geometric, as few as overlap so much; float64.
 
     Raises ValueError unless 0 < sigma_min < sigma_max.   Song & Ermon 2020, techniques 1 and 2.
     """

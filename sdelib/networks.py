@@ -38,10 +38,8 @@ def silent(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
 
 
 class NoiseEmbedding(nn.Module):
-    """φ(t) = MLP([sin(2π ω c), cos(2π ω c)]) with c = ¼ ln(std/scale) and fixed ω ~ N(0, 1).
-
-    Gaussian Fourier features (Tancik et al. 2020) of the logarithm of the noise-to-signal ratio.
-    """
+    """φ(t) = MLP([sin(2π ω c), cos(2π ω c)]) with c = ¼ ln(std/scale) and fixed ω ~ N(0, 1):
+    Fourier features of the logarithm of the noise-to-signal ratio (Tancik et al. 2020)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -120,8 +118,7 @@ class ScoreMLP(ScoreNetwork):
 
 
 class ResBlock(nn.Module):
-    """h ← skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))·(1 + a) + b)))), with (a, b) from
-    the embedding c."""
+    """h ← skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))·(1 + a) + b)))), (a, b) from c."""
 
     def __init__(self, n_in: int, n_out: int, n_embed: int, dropout: float = 0.0):
         super().__init__()
@@ -145,8 +142,7 @@ class Attention(nn.Module):
 
     def __init__(self, n: int, heads: int = 4):
         super().__init__()
-        self.heads = heads
-        self.norm = nn.GroupNorm(8, n)
+        self.heads, self.norm = heads, nn.GroupNorm(8, n)
         self.qkv = nn.Conv2d(n, 3 * n, 1)
         self.out = silent(nn.Conv2d(n, n, 1))
 
@@ -159,8 +155,7 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """F(u, ratio, label), shaped like u: a U-Net (Ronneberger et al. 2015) that is told the noise,
-    and may be told a label.
+    """F(u, ratio, label), shaped like u: a U-Net (Ronneberger et al. 2015), told noise and label.
 
     A stride-2 convolution takes the image to half its size before anything else, so the widths are
     spent at 14×14 (a channels) and 7×7 (b channels, with attention) and not at full resolution.

@@ -11,10 +11,9 @@ have the same minimiser and do not need it. Each function returns the term of ev
 Here a score is a function of x alone; the rows of a batch must not influence each other.
 `LadderLoss` and `DenoisingLoss` are denoising losses over many noise levels, for `train`:
 
-    J(θ) = (1/d) E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) − ∇ log p(x_t | x₀)‖² ],
-    x_t = scale·x₀ + std·z,
+    J(θ) = (1/d) E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) + z/std‖² ],      x_t = scale·x₀ + std·z,
 
-where ∇ log p(x_t | x₀) = −z/std for a Gaussian kernel (Song et al. 2021, eq. 7). The target is a
+where −z/std = ∇ log p(x_t | x₀) for a Gaussian kernel (Song et al. 2021, eq. 7). The target is a
 noisy one; its mean given x_t is ∇ log p_t(x_t), so the minimiser is the score of p_t, not of p_0.
 """
 
@@ -36,10 +35,8 @@ Field = Callable[[Tensor], Tensor]
 
 
 def fisher_divergence(score: Field, true_score: Field, x: Tensor) -> Tensor:
-    """½‖s(x) − ∇ log p(x)‖² for each x ~ p, shape (batch,); its mean is the Fisher divergence.
-
-    It is a p-weighted squared error and no metric: where p has no mass, s may be anything.
-    """
+    """½‖s(x) − ∇ log p(x)‖² for each x ~ p, shape (batch,); its mean is the Fisher divergence, a
+    p-weighted squared error and no metric: where p has no mass, s may be anything."""
     checks.floats(x, axes=2)
     return (score(x) - true_score(x)).flatten(1).square().sum(1) / 2
 
@@ -70,9 +67,8 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
     """½‖s(x₀ + σz) + z/σ‖² for each x₀ ~ p with its z ~ N(0, I), shape (batch,).
 
     −z/σ = −(x̃ − x₀)/σ² is the score of x̃ = x₀ + σz given x₀. The mean is the Fisher divergence
-    from p_σ plus a constant: the minimiser is ∇ log p_σ.  z: shaped like x0.  sigma: σ > 0.
-    Raises ValueError for a sigma that is not a finite number above 0, and a z of another shape.
-    Vincent 2011 (Neural Computation 23).
+    from p_σ plus a constant: the minimiser is ∇ log p_σ.     Vincent 2011 (Neural Computation 23).
+    Raises ValueError for z that is not shaped like x0, and sigma that is not σ > 0.
     """
     checks.positive(sigma=sigma)
     checks.same_shape("z", z, checks.floats(x0, "x0", axes=2), "x0")

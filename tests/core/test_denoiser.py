@@ -298,6 +298,41 @@ def test_the_bundled_denoisers_denoise(name):
         assert ours < 0.5 * theirs, sigma
 
 
+def test_config_rebuilds_the_denoiser():
+    old = shaken(classes=3, dropout=0.2, preconditioned=False, data_mean=0.4, data_std=0.7)
+    new = Denoiser(**old.config).double().eval()
+    new.load_state_dict(old.state_dict())
+    assert new.config == old.config
+    assert torch.equal(new(images(2), 0.3, 1), old(images(2), 0.3, 1))
+
+
+def test_without_classes_it_trains_as_if_there_were_no_labels():
+    x0, label = images(8).float(), torch.arange(8)
+    run = lambda label: train(
+        Denoiser((16, 16), classes=0),
+        DenoiserLoss(drop=0.0),
+        (x0, label),
+        steps=2,
+        batch_size=4,
+        seed=0,
+        cpu=True,
+        progress=False,
+    )
+    losses = []
+    for labels in (label, 0 * label):
+        torch.manual_seed(0)
+        losses.append(run(labels).losses)
+    assert torch.equal(*losses)
+
+
+def test_away_from_the_cpu_the_denoiser_looks_at_no_number():
+    """On the meta device there are none to look at: a check that read one would raise."""
+    with torch.device("meta"):
+        network, x = Denoiser((16, 16)), torch.empty(2, 1, 8, 8)
+    assert network(x, torch.empty(2, device="meta"), 3).shape == x.shape
+    assert network(x, torch.empty((), device="meta"), torch.tensor([1, 2])).shape == x.shape
+
+
 @pytest.mark.parametrize(
     "act, says",
     [

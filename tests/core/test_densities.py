@@ -334,6 +334,13 @@ def test_nothing_larger_than_the_stated_memory_is_made():
     assert Largest.numel <= max(batch * 40, 16 * batch, 2000), Largest.numel
 
 
+def test_away_from_the_cpu_the_perfect_score_looks_at_no_number():
+    """On the meta device there are none to look at: a check that read one would raise."""
+    p, x = EmpiricalDensity(data().to("meta"), 1.0, batch=20), data(5, seed=2).to("meta")
+    std = torch.empty((), device="meta")
+    assert p.blurred(std).score(x).shape == x.shape and p.blurred(0.3).log_prob(x).shape == (5,)
+
+
 def test_far_from_all_points_it_stays_finite():
     p, x = EmpiricalDensity(data(), 0.01), torch.full((1, 3), 1e3, dtype=torch.float64)
     assert bool(torch.isfinite(p.score(x)).all() & torch.isfinite(p.log_prob(x)).all())

@@ -362,6 +362,8 @@ def test_losses_work_on_images_and_without_gradients():
             lambda: denoising_loss(lambda x: x, torch.zeros(3, 2), torch.zeros(3, 2), math.nan),
             "sigma = nan",
         ),
+        (lambda: DenoisingLoss(VP()).draw(torch.zeros(3, 2), generator=None), "generator = None"),
+        (lambda: LadderLoss((1.0,)).draw(torch.zeros(3, 2), generator=0), "generator = 0"),
         (lambda: LadderLoss(()), "sigmas"),
         (lambda: LadderLoss((0.0, 1.0)), "sigmas"),
         (lambda: LadderLoss((1.0, 0.5)), "sigmas"),
