@@ -58,6 +58,30 @@ def whole(least: int = 1, **values: int) -> None:
         require(is_whole and operator.index(value) >= least, name, value, cure)
 
 
+def shares(**values: float) -> None:
+    """All values are shares of a whole, from 0 to 1."""
+    for name, value in values.items():
+        require(0 <= value <= 1, name, value, "give a share from 0 to 1")
+
+
+def levels(
+    name: str,
+    x: Tensor,
+    low: float = 1e-18,
+    high: float = 1e18,
+    cure: str = "give numbers above 0, of ordinary size",
+) -> Tensor:
+    """x, all of whose numbers lie in [low, high]. On a GPU a look would make it wait: there those
+    outside become NaN, which the time loop finds."""
+    if torch.compiler.is_compiling():
+        return x
+    inside = (x >= low) & (x <= high)
+    if x.device.type != "cpu":
+        return torch.where(inside, x, math.nan)
+    require(inside.all(), name, x, cure)
+    return x
+
+
 def ascending(name: str, values: Sequence[float] | Tensor) -> Tensor:
     """The values as a float64 tensor (n,), n ≥ 1: finite numbers above 0 that ascend."""
     v = torch.as_tensor(values, dtype=torch.float64)
@@ -127,6 +151,19 @@ def at_once(
         return call
 
     return decorate
+
+
+def shaped(name: str, x: Tensor, *shape: Any) -> Tensor:
+    """x, which has this shape. An axis that may have any length is given by its name; a leading ...
+    stands for any number of axes."""
+    rest = shape[1:] if shape[:1] == (...,) else shape
+    axes = x.shape[max(0, x.ndim - len(rest)) :] if rest != shape else x.shape
+    if len(axes) != len(rest) or any(m != n for n, m in zip(axes, rest) if not isinstance(m, str)):
+        wanted = ", ".join("…" if n is ... else str(n) for n in shape)
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)}: give ({wanted}{',' * (len(shape) == 1)})"
+        )
+    return x
 
 
 def same_shape(name: str, a: Tensor, x: Tensor, like_name: str = "x") -> Tensor:

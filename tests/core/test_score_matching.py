@@ -362,6 +362,8 @@ def test_losses_work_on_images_and_without_gradients():
             lambda: denoising_loss(lambda x: x, torch.zeros(3, 2), torch.zeros(3, 2), math.nan),
             "sigma = nan",
         ),
+        (lambda: DenoisingLoss(VP()).draw(torch.zeros(3, 2), generator=None), "generator = None"),
+        (lambda: LadderLoss((1.0,)).draw(torch.zeros(3, 2), generator=0), "generator = 0"),
         (lambda: LadderLoss(()), "sigmas"),
         (lambda: LadderLoss((0.0, 1.0)), "sigmas"),
         (lambda: LadderLoss((1.0, 0.5)), "sigmas"),
@@ -431,7 +433,7 @@ def test_the_ladder_loss_trains_a_network_towards_the_exact_score():
 def test_likelihood_weight_is_g_squared(sde, generator):
     """λ = g² by hand, for a score that is wrong by a known amount: s = −z/std + 1 leaves λ·d/d."""
     x0 = torch.randn(6, 2, generator=generator, dtype=torch.float64)
-    loss = DenoisingLoss(sde, t_min=0.01, likelihood=True)
+    loss = DenoisingLoss(sde, t_min=0.01, likelihood_weighting=True)
     t, z = loss.draw(x0, generator=generator)
     std = sde.marginal(t)[1][:, None]
     found = loss(lambda x, t: -z / std + 1, x0, t, z)

@@ -62,7 +62,7 @@ def test_onnx_runtime_computes_the_denoiser(generator):
     # D = m + c_skip (x − m) + c_out F: a few roundings of the first part, and c_out times the error
     # of F, which is of order 1. A layer adds up some 500 terms in another order: √500 eps = 1.3e-6
     # (eps = 6e-8). Some 25 layers follow each other: 3e-5.
-    skip, out = network._outer(sigma)
+    skip, out = network.outer(sigma)
     off = 1e-6 + 4 * 6e-8 * (skip[:, None, None, None] * x).abs() + 3e-5 * out[:, None, None, None]
     assert (torch.from_numpy(found) - network(x, sigma, label)).abs().div(off).max() < 1
     wrong = network(x, sigma, (label + 1) % 10)
