@@ -81,29 +81,22 @@ class Decoder:
 
     def __post_init__(self):
         positive(sigma=self.sigma)
-        K, m = self.levels.numel(), self.edges.numel()
-        for name, n, low, high, rises in (
-            ("levels", max(2, K), -math.inf, math.inf, True),
-            ("weights", K, 0, math.inf, False),
-            ("edges", m, -math.inf, math.inf, True),
-            ("black", m + 1, 0, 1, False),
+        K, m, inf = self.levels.numel(), self.edges.numel(), math.inf
+        for name, n, low, high in (
+            ("levels", max(2, K), -inf, inf),
+            ("weights", K, 0, inf),
+            ("edges", m, -inf, inf),
+            ("black", m + 1, 0, 1),
         ):
-            a = getattr(self, name)
-            holds = a.shape == (n,) and ((a > low) & (a < high)).all()
-            holds = holds and (not rises or (a.diff() > 0).all())
-            kind = "that ascend" if rises else f"above 0 and below {high}"
-            require(holds, name, a, f"give {n} numbers {kind}, in one axis")
+            a, rises = getattr(self, name), low < 0
+            holds = a.shape == (n,) and ((low < a) & (a < high)).all()
+            holds = holds and not (rises and (a.diff() <= 0).any())
+            cure = f"give {n} numbers " + ("that ascend" if rises else f"inside ({low}, {high})")
+            require(holds, name, a, cure)
 
     @classmethod
     def fit(
-        cls,
-        denoised: Tensor,
-        k: Tensor,
-        levels: Tensor,
-        sigma: float,
-        weights: Tensor,
-        *,
-        bins: int = 60,
+        cls, D: Tensor, k: Tensor, levels: Tensor, sigma: float, weights: Tensor, *, bins: int = 60
     ) -> Decoder:
         """π from examples: D and the true level k of each pixel, two tensors of one shape.
 
@@ -112,36 +105,34 @@ class Decoder:
         Raises ValueError when D and k differ in shape.
         """
         require(levels.ndim == 1 and len(levels) > 1, "levels", levels, "give 2 or more numbers")
-        k, gap = same_shape("k", k, denoised, "denoised"), levels[1] - levels[0]
+        k, gap = same_shape("k", k, D, "D"), levels[1] - levels[0]
         edges = levels[0] + gap * (torch.arange(bins, dtype=levels.dtype) / 8 - 1.5)
-        bin_ = torch.bucketize(denoised.to(levels).flatten(), edges)
+        bin_ = torch.bucketize(D.to(levels).flatten(), edges)
         total, black = (
             torch.bincount(b, minlength=bins + 1).to(levels) for b in (bin_, bin_[k.flatten() == 0])
         )
         return cls(levels, sigma, weights, edges, (black + 0.5) / (total + 1))
 
-    def probabilities(self, x: Tensor, denoised: Tensor) -> Tensor:
+    def probabilities(self, x: Tensor, D: Tensor) -> Tensor:
         """log P(k | x, D) for all K levels, shape (*x.shape, K)."""
-        x, denoised = x.to(self.levels), denoised.to(self.levels)
-        black = self.black[torch.bucketize(denoised, self.edges)][..., None]
+        x, D = x.to(self.levels), D.to(self.levels)
+        black = self.black[torch.bucketize(D, self.edges)][..., None]
         squares = (x[..., None] - self.levels[1:]).square()
         log = self.weights[1:].log() - squares / (2 * self.sigma**2)
         return torch.cat([black.log(), torch.log1p(-black) + torch.log_softmax(log, -1)], -1)
 
-    def log_prob(self, x: Tensor, denoised: Tensor, k: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor, D: Tensor, k: Tensor) -> Tensor:
         """log P(k | x, D), the sum over the pixels of each image, shape (batch,).
 
-        x, denoised, k: (batch, …); k whole.  Raises ValueError when the shapes differ or k is no
-        level.
+        x, D, k: (batch, …).  Raises ValueError when the shapes differ or k is no level.
         """
-        for name, a in {"denoised": denoised, "k": k}.items():
-            same_shape(name, a, floats(x, axes=2))
+        same_shape("D", D, floats(x, axes=2)), same_shape("k", k, x)
         index, last = k.long(), len(self.levels) - 1
-        whole_levels = (index == k) & (index >= 0) & (index <= last)
-        require(whole_levels.all(), "k", k, f"give whole numbers from 0 to {last}")
+        holds = (index == k) & (index >= 0) & (index <= last)
+        require(holds.all(), "k", k, f"give whole numbers from 0 to {last}")
         parts = [
             self.probabilities(a, b).gather(-1, i[..., None]).flatten(1).sum(1)
-            for a, b, i in zip(x.split(16), denoised.split(16), index.split(16))
+            for a, b, i in zip(x.split(16), D.split(16), index.split(16))
         ]
         return finite("log P(k | x, D)", torch.cat(parts))
 
@@ -153,14 +144,12 @@ def gaussian_bound(
     at most log P(k).
 
     log_p: log p(x), and log_decoder: log P(k | x), (batch,).  centre: a_k, shaped like x.
-    In float64, on the CPU.  Raises ValueError for a sigma that is not a finite number above 0, and
-    a centre of another shape.
+    In float64, on the CPU.  Raises ValueError for a sigma not above 0, and other shapes.
     Kingma, Salimans, Poole & Ho 2021 (arXiv:2107.00630), eq. 11, with p(x) in place of its bound.
     """
     positive(sigma=sigma), same_shape("centre", centre, floats(x, axes=2))
-    shapes = tuple(log_p.shape), tuple(log_decoder.shape)
-    both = shapes == ((len(x),), (len(x),))
-    require(both, "shapes of log_p, log_decoder", shapes, f"give ({len(x)},), one for each x")
+    shapes, n = (tuple(log_p.shape), tuple(log_decoder.shape)), (len(x),)
+    require(shapes == (n, n), "shapes of log_p, log_decoder", shapes, f"give {n}, one for each x")
     z = (x - centre).flatten(1).cpu().double() / sigma
     log_q = -z.square().sum(1) / 2 - z.shape[1] * math.log(sigma * math.sqrt(2 * math.pi))
     return finite("the bound", log_p.cpu().double() - log_q + log_decoder.cpu().double())

@@ -3,12 +3,11 @@ noise.
 
     x_t = (1 − t) x₀ + t z,   z ~ N(0, I),        data at t = 0, noise at t = 1.
 
-This is one more Gaussian path, scale = 1 − t and std = t, so `StraightPath` is a `GaussianSDE` and
-everything in this package runs on it. For every Gaussian path the velocity of the flow is the mean
-of the velocities of the pairs (x₀, z) that pass through x, and it is affine in the score:
+This is one more Gaussian path, scale = 1 − t and std = t, so everything in this package runs on it.
+For every Gaussian path the velocity of the flow is the mean of the velocities of the pairs (x₀, z)
+that pass through x, and it is affine in the score:
 
-    v(x, t) = E[scale' x₀ + std' z | x_t = x] = f(x, t) − ½ g(t)² s(x, t),
-    which is `Reverse(sde, score, eta=0)`;
+    v(x, t) = E[scale' x₀ + std' z | x_t = x] = f(x, t) − ½ g(t)² s(x, t);
 
 on the straight path v = E[z − x₀ | x_t = x] = −(x + t s)/(1 − t). A prime is the derivative in t.
 Lipman et al. 2023 (arXiv:2210.02747), Liu, Gong & Liu 2023 (arXiv:2209.03003), Albergo &
@@ -35,8 +34,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class StraightPath(GaussianSDE):
-    """dx = −x/(1 − t) dt + √(2t/(1 − t)) dw:   x_t | x_0 ~ N((1 − t) x_0, t² I),
-    the law of (1 − t) x₀ + t z.
+    """dx = −x/(1 − t) dt + √(2t/(1 − t)) dw:   x_t | x_0 ~ N((1 − t) x_0, t² I).
 
     From scale = 1 − t and std = t by f = (ln scale)' x and g² = 2 std² (ln(std/scale))'.
     T: below 1, for there std/scale = t/(1 − t) has no bound, and no score is left of the data.
@@ -77,10 +75,7 @@ class StraightPath(GaussianSDE):
 
 
 def velocity_from_score(score: Score, sde: GaussianSDE) -> Velocity:
-    """v = f − ½ g² s:  the right side of the probability flow.
-
-    Raises ValueError, when it is called, for a score that is not shaped like x.
-    """
+    """v = f − ½ g² s:  the right side of the probability flow."""
     return Reverse(sde, score, eta=0.0).drift
 
 
@@ -88,15 +83,12 @@ def score_from_velocity(velocity: Velocity, sde: GaussianSDE) -> Score:
     """s = 2 (f − v)/g²:  the inverse of `velocity_from_score`, so that a learned velocity runs on
     every solver.
 
-    Raises ValueError, when it is called, where g = 0, as at t = 0 of the straight path: there v
-    tells nothing of s.
+    Raises ValueError, when it is called, where g = 0, as at t = 0 of the straight path.
     """
 
     def score(x: Tensor, t: Tensor) -> Tensor:
         g = sde.diffusion(x, t)
-        require(
-            (g > 0).all(), "t", t, "g = 0 there, and v says nothing of s; stop at a t_min above"
-        )
+        require((g > 0).all(), "t", t, "g = 0 there, and v tells nothing of s; stop above")
         return 2 * (sde.drift(x, t) - same_shape("velocity(x, t)", velocity(x, t), x)) / g**2
 
     return score

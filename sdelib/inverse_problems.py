@@ -12,9 +12,8 @@ Gaussian,
     p(x₀ | x_t) ≈ N(D, C)   ⇒   ∇ₓ log p_t(y | x) ≈ ∇Dᵀ Aᵀ (σ_y² I + A C Aᵀ)⁻¹ (y − A D),
 
 where D = E[x₀ | x_t] is the denoiser, ∇D its Jacobian ∂D/∂x, and C is a choice: `no_covariance`,
-`isotropic` or `tweedie`.
-For a Gaussian prior the last is exact. `Replacement` and `DPS` are rules of another kind: they
-correct the state after each step.
+`isotropic` or `tweedie`. For a Gaussian prior the last is exact. Rules of another kind correct the
+state after each step: `state_rules`.
 """
 
 from __future__ import annotations
@@ -22,25 +21,21 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .brownian import WhiteNoise
 from .checks import a_generator, finite, floats, like, positive, require, same_shape, whole, within
-from .predictor_corrector import forward_of
-from .reversal import Reverse, Score
+from .reversal import Score
 from .sdes import GaussianSDE
-from .solvers import Step, denoise
 
 # ---------------------------------------------------------------- what is seen
 
 
 class Operator(ABC):
-    """A linear map x → A x and its adjoint y → Aᵀ y:
-    ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ for each of the batch."""
+    """A linear map x → A x and its adjoint y → Aᵀ y:  ⟨A x, y⟩ = ⟨x, Aᵀ y⟩, each of the batch."""
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -73,20 +68,19 @@ class Matrix(Operator):
 @dataclass(frozen=True)
 class Mask(Operator):
     """x → the coordinates of x where `seen` is True, (batch, m): inpainting.
-    seen: bool, shaped like one x.
-
-    Raises ValueError for a mask that is not bool, sees nothing, or does not fit x.
-    """
+    seen: bool, shaped like one x, and True somewhere."""
 
     seen: Tensor
 
     def __post_init__(self):
         holds = self.seen.dtype == torch.bool and self.seen.ndim and self.seen.any()
-        require(holds, "seen", self.seen, "give bool, True where a coordinate is seen, not nowhere")
+        require(holds, "seen", self.seen, "give bool, True where a coordinate is seen")
 
     def __call__(self, x: Tensor) -> Tensor:
         shape = tuple(self.seen.shape)
-        require(x.shape[1:] == shape, "shape of x", tuple(x.shape), f"seen takes (batch, *{shape})")
+        require(
+            x.shape[1:] == shape, "shape of x", tuple(x.shape), f"give (batch, *{shape}), as seen"
+        )
         return x[:, self.seen.to(x.device)]
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -107,8 +101,9 @@ class Pool(Operator):
 
     def __call__(self, x: Tensor) -> Tensor:
         fits = floats(x, axes=4).ndim == 4 and x.shape[2] % self.k == x.shape[3] % self.k == 0
-        cure = f"give (batch, channels, H, W), H and W multiples of k = {self.k}"
-        require(fits, "shape of x", tuple(x.shape), cure)
+        require(
+            fits, "shape of x", tuple(x.shape), f"give images with sides of k = {self.k} times n"
+        )
         return F.avg_pool2d(x, self.k)
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -117,8 +112,7 @@ class Pool(Operator):
 
 @dataclass(frozen=True)
 class Blur(Operator):
-    """x → x * N(0, std² I), a Gaussian blur with zeros outside the image: deblurring.
-    std: in pixels."""
+    """x → x * N(0, std² I), with zeros outside the image: deblurring.  std: in pixels."""
 
     std: float
 
@@ -130,10 +124,10 @@ class Blur(Operator):
         require(fits, "shape of x", tuple(x.shape), "a blur takes (batch, 1, H, W)")
         within(1e-6, max(x.shape[2:]), std=self.std)
         reach = math.ceil(3 * self.std)
-        k = torch.exp(-((torch.arange(-reach, reach + 1).to(x) / self.std) ** 2) / 2)
+        k = torch.exp(-((torch.arange(-reach, reach + 1).to(x) / self.std) ** 2) / 2)[None, None]
         k = k / k.sum()
-        x = F.conv2d(x, k.reshape(1, 1, -1, 1), padding=(reach, 0))
-        return F.conv2d(x, k.reshape(1, 1, 1, -1), padding=(0, reach))
+        x = F.conv2d(x, k[..., None], padding=(reach, 0))
+        return F.conv2d(x, k[:, :, None], padding=(0, reach))
 
     def adjoint(self, y: Tensor) -> Tensor:
         return self(y)  # the kernel is even
@@ -171,10 +165,7 @@ def no_covariance(scale: Tensor, std: Tensor, backward: Callable) -> Callable[[T
 
 def isotropic(data_std: float = 1.0) -> Covariance:
     """C = σ_d² σ²/(σ_d² + σ²) I with σ = std/scale: right for a prior N(m, σ_d² I).
-    ΠGDM (Song, Vahdat et al. 2023), with σ_d = 1.
-
-    Raises ValueError for data_std that is not above 0.
-    """
+    ΠGDM (Song, Vahdat et al. 2023), with σ_d = 1.  Raises ValueError unless data_std > 0."""
     positive(data_std=data_std)
 
     def covariance(scale: Tensor, std: Tensor, backward: Callable) -> Callable[[Tensor], Tensor]:
@@ -186,10 +177,7 @@ def isotropic(data_std: float = 1.0) -> Covariance:
 
 def tweedie(scale: Tensor, std: Tensor, backward: Callable) -> Callable[[Tensor], Tensor]:
     """C = (std²/scale) ∇D, which *is* Cov[x₀ | x_t] for the true score (Efron 2011; used by MMPS,
-    Rozet et al. 2024, arXiv:2405.13712).
-
-    ∇D of a true score is symmetric, so a backward pass gives C w.
-    """
+    Rozet et al. 2024, arXiv:2405.13712). There ∇D is symmetric, so a backward pass gives C w."""
     return lambda w: std**2 / scale * backward(w)
 
 
@@ -211,8 +199,7 @@ def posterior_score(
     are multiples of I one is exact.
     A score costs one evaluation of s, and backward passes: 1 for no_covariance and isotropic, 1 +
     iterations for tweedie.
-    Raises ValueError for sigma_y that is not above 0, y that does not fit A x, and iterations that
-    is not a whole number above 0.
+    Raises ValueError unless sigma_y > 0, iterations is a whole number above 0, and y fits A x.
     """
     positive(sigma_y=sigma_y), whole(iterations=iterations)
     finite("y", y)
@@ -224,8 +211,7 @@ def posterior_score(
             s = same_shape("score(x, t)", score(x, t), x)
             D = (x + std**2 * s) / scale
         backward = lambda w: torch.autograd.grad(D, x, w, retain_graph=True)[0]
-        seen = operator(D.detach())
-        C = covariance(scale, std, backward)
+        seen, C = operator(D.detach()), covariance(scale, std, backward)
         M = lambda w: sigma_y**2 * w + operator(C(operator.adjoint(w)))
         omega = conjugate_gradients(M, measured(y, seen) - seen, iterations)
         return s.detach() + backward(operator.adjoint(omega))
@@ -256,70 +242,3 @@ def conjugate_gradients(M: Callable[[Tensor], Tensor], b: Tensor, iterations: in
         before, square = square, dot(rest, rest)
         p = rest + square / before.clamp(min=floor) * p
     return omega
-
-
-# ---------------------------------------------------------------- rules that correct the state
-
-
-@dataclass(frozen=True)
-class Replacement:
-    """x ← step(x);  then x[seen] ← scale·y + √max(std² − scale² σ_y², 0) z:
-    the seen part is put back at every noise level.
-
-    A step for `integrate`, on a Reverse, for inpainting.
-    What is put back is drawn anew each time and knows nothing of the rest of x, so it is no draw
-    from p_t(x | y).  generator: draws z.
-    Raises ValueError for an operator that is no Mask, and as `posterior_score`.
-    Song et al. 2021 (arXiv:2011.13456), appendix I.2, where σ_y = 0.
-    """
-
-    step: Step
-    operator: Mask
-    y: Tensor
-    sigma_y: float
-    _: KW_ONLY
-    generator: torch.Generator
-
-    def __post_init__(self):
-        kind = type(self.operator).__name__
-        require(
-            isinstance(self.operator, Mask), "operator", kind, "give a Mask: it puts pixels back"
-        )
-        positive(sigma_y=self.sigma_y)
-
-    def __call__(self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-        x = self.step(sde, x, t, dt, dw)
-        scale, std = (a.to(x) for a in forward_of(sde).marginal(t + dt))
-        seen = self.operator(x)
-        z = WhiteNoise(seen, generator=self.generator)(torch.zeros(()), torch.ones(()))
-        std = (std**2 - (scale * self.sigma_y) ** 2).clamp(min=0).sqrt()
-        put = scale * measured(self.y, seen) + std * z
-        return x + self.operator.adjoint(put - seen)
-
-
-@dataclass(frozen=True)
-class DPS:
-    """x ← step(x) − ζ ∇ₓ‖y − A D(x)‖,  the gradient at the state before the step.
-
-    A step for `integrate`, on a Reverse: diffusion posterior sampling with its authors' step size.
-    ζ stands for the noise of y, whose standard deviation the rule does not ask for, and its best
-    value depends on the number of steps.
-    Raises ValueError for zeta that is negative or not finite.
-    Chung et al. 2023 (arXiv:2209.14687), algorithm 1 and section 4.
-    """
-
-    step: Step
-    operator: Operator
-    y: Tensor
-    zeta: float = 1.0
-
-    def __post_init__(self):
-        within(0, math.inf, zeta=self.zeta)
-
-    def __call__(self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-        with torch.enable_grad():
-            start = x.detach().requires_grad_()
-            seen = self.operator(denoise(forward_of(sde), sde.checked_score, start, t))
-            off = (measured(self.y, seen) - seen).flatten(1).norm(dim=1)
-            (gradient,) = torch.autograd.grad(off.sum(), start)
-        return self.step(sde, x, t, dt, dw) - self.zeta * gradient

@@ -342,9 +342,9 @@ def test_bad_input_is_named():
     path, x = StraightPath(), torch.zeros(3, 2)
     with pytest.raises(ValueError, match="leaves"):
         path.marginal(torch.tensor(1.2))
-    with pytest.raises(ValueError, match="t = 0 has g = 0"):
+    with pytest.raises(ValueError, match=r"t = 0\.0"):
         score_from_velocity(lambda x, t: x, path)(x, torch.tensor(0.0))
-    with pytest.raises(ValueError, match="no noise"):
+    with pytest.raises(ValueError, match=r"t = 0\.0"):
         conditional_velocity(path, x, torch.tensor(0.0), x)
     with pytest.raises(ValueError, match="z has shape"):
         conditional_velocity(path, x, torch.tensor(0.5), torch.zeros(2, 2))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sdelib.densities import GaussianMixture
-from sdelib.likelihood import Decoder, diffusion_bound, gaussian_bound
+from sdelib.dequantisation import Decoder, diffusion_bound, gaussian_bound
 
 LEVELS = torch.tensor([0.0, 0.1, 0.2, 0.3], dtype=torch.float64)
 P = torch.tensor([0.5, 0.2, 0.2, 0.1], dtype=torch.float64)  # P(k), of one pixel
@@ -167,22 +167,22 @@ def test_bad_arguments_raise():
         ((LEVELS, 0.0, P, edges, black), "sigma"),
         ((LEVELS, SIGMA, P[:2], edges, black), "weights"),
         ((LEVELS, SIGMA, 0 * P, edges, black), "weights"),
-        ((LEVELS, SIGMA, P, edges, black[1:]), "edges"),
-        ((LEVELS, SIGMA, P, edges, 0 * black), "inside"),
+        ((LEVELS, SIGMA, P, edges, black[1:]), "black"),
+        ((LEVELS, SIGMA, P, edges, 0 * black), "black"),
     ):
         with pytest.raises(ValueError, match=words):
             Decoder(*bad)
-    with pytest.raises(ValueError, match="denoised has shape"):
+    with pytest.raises(ValueError, match=r"k .*\(1, 3\)"):
         Decoder.fit(x, x[:1], LEVELS, SIGMA, P)
-    with pytest.raises(ValueError, match="the same"):
+    with pytest.raises(ValueError, match=r"D .*\(1, 3\)"):
         decoder.log_prob(x, x[:1], x)
     for k in (x + 0.5, x - 1, x + 4):
-        with pytest.raises(ValueError, match="whole numbers from 0 to 3"):
+        with pytest.raises(ValueError, match="k = "):
             decoder.log_prob(x, x, k)
     for sigma in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="sigma = "):
             gaussian_bound(x[:, 0], x[:, 0], x, x, sigma)
-    with pytest.raises(ValueError, match="centre has shape"):
+    with pytest.raises(ValueError, match=r"centre .*\(1, 3\)"):
         gaussian_bound(x[:, 0], x[:, 0], x, x[:1], 0.1)
     with pytest.raises(ValueError, match="sigma_max = "):
         diffusion_bound(lambda x, s, y: x, x, decoder, sigma_max=SIGMA, generator=torch.Generator())

@@ -8,21 +8,10 @@ import torch
 from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import Still
 from sdelib.densities import GaussianMixture
+from sdelib.dequantisation import bits_per_dim, dequantise, grey_levels
 from sdelib.grids import uniform_times
-from sdelib.probability_flow import (
-    Hutchinson,
-    bits_per_dim,
-    decode,
-    dequantise,
-    encode,
-    exact_trace,
-    flow,
-    grey_levels,
-    interpolate,
-    log_likelihood,
-    prior_log_prob,
-    rk45,
-)
+from sdelib.likelihood import Hutchinson, exact_trace, log_likelihood, prior_log_prob
+from sdelib.probability_flow import decode, encode, flow, interpolate, rk45
 from sdelib.reversal import Reverse
 from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import Counted, euler_maruyama, heun, solve
@@ -105,7 +94,7 @@ def test_rk45_is_scipys_own_step_and_costs_six():
     y = torch.ones(3, dtype=torch.float64)
     solve(Reverse(VP(), score, 0.0), y, uniform_times(1.0, 0.5, 4), rk45, noise=Still(y))
     assert score.calls == 24
-    with pytest.raises(ValueError, match="sde has noise at t = 1: rk45 solves ODEs"):
+    with pytest.raises(ValueError, match=r"diffusion = 4\.47"):
         solve(Reverse(VP(), score, 1.0), y, uniform_times(1.0, 0.5, 4), rk45, noise=Still(y))
 
 
@@ -141,10 +130,10 @@ def test_interpolate_walks_the_great_circle():
     mid = interpolate(a, b, torch.tensor([0.5]))
     assert mid.shape == (1, 1, 28, 28)
     assert float(mid.norm()) == pytest.approx(28, rel=0.1) and float(((a + b) / 2).norm()) < 22
-    with pytest.raises(ValueError, match="a has shape"):
+    with pytest.raises(ValueError, match=r"b .*\(28, 28\).*\(1, 28, 28\)"):
         interpolate(a, b[0], torch.tensor([0.5]))
     for other in (a, -2 * a):
-        with pytest.raises(ValueError, match="span no circle"):
+        with pytest.raises(ValueError, match="cos\\(a, b\\) = -?1.0|cos\\(a, b\\) = -?0.99"):
             interpolate(a, other, torch.tensor([0.5]))
 
 
@@ -285,8 +274,12 @@ def test_bits_per_dim():
     assert float(bits_per_dim(torch.tensor(-10 * math.log(2)), 10, width=2 / 256)) == pytest.approx(
         8.0
     )  # …with density 2^-d
-    for bad in (dict(d=0), dict(d=-3), dict(d=2, width=0.0)):
-        with pytest.raises(ValueError, match="d = "):
+    for bad, says in (
+        (dict(d=0), "d = 0"),
+        (dict(d=-3), "d = -3"),
+        (dict(d=2, width=0.0), "width = 0"),
+    ):
+        with pytest.raises(ValueError, match=says):
             bits_per_dim(torch.tensor(0.0), **bad)
 
 
@@ -298,7 +291,7 @@ def test_dequantise_stays_in_its_cube():
     assert abs(float(u.mean()) - 0.5) < 5 / math.sqrt(12 * 256)
     assert torch.equal(grey_levels(k / 255), k)
     for bad in (y, k, torch.tensor([-1 / 255])):
-        with pytest.raises(ValueError, match="not multiples of 1/255"):
+        with pytest.raises(ValueError, match="images = "):
             dequantise(bad, generator=torch.Generator())
 
 
@@ -308,7 +301,7 @@ def test_bad_arguments_raise(name):
     for value in (0.0, -1e-3, math.nan):
         with pytest.raises(ValueError, match=name):
             flow(VP(), lambda x, t: -x, x, 1.0, 0.1, **{name: value})
-    with pytest.raises(ValueError, match="start = stop"):
+    with pytest.raises(ValueError, match=r"start, stop = \(0.5, 0.5\)"):
         flow(VP(), lambda x, t: -x, x, 0.5, 0.5)
     with pytest.raises(ValueError, match=r"leaves \[0, 1"):
         flow(VP(), lambda x, t: -x, x, 1.5, 0.1)
