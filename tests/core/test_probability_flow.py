@@ -307,6 +307,8 @@ def test_bad_arguments_raise(name):
         flow(VP(), lambda x, t: -x, x, 1.5, 0.1)
     with pytest.raises(ValueError, match=r"score.*shape \(1, 2\)"):
         flow(VP(), lambda x, t: -x[:1], x, 1.0, 0.1)
+    with pytest.raises(ValueError, match="score.* t = 0.*nan"):
+        flow(VP(), lambda x, t: x / (t > 0.3), x * 0, 1.0, 0.1)
     with pytest.raises(ValueError, match="score.*nan"):
         log_likelihood(
             VP(),
