@@ -26,6 +26,7 @@ from sdelib import (
     brownian,
     denoiser,
     densities,
+    dequantisation,
     few_steps,
     flow_matching,
     guidance,
@@ -40,10 +41,12 @@ from sdelib import (
     score_matching,
     sdes,
     solvers,
+    state_rules,
     widgets,
 )
 from sdelib.book import data, plotting
 from sdelib.book import four_errors as errors
+from sdelib.checks import finite
 from sdelib.widgets import frames
 
 configuration.set_hypothesis_home_dir(
@@ -182,6 +185,11 @@ def shaped(out, x):
         f"{out.shape}, {out.dtype} for {x.shape}, {x.dtype}"
     )
     return out
+
+
+def looped(out, x):
+    """What the time loop does with a score or a velocity: it looks at its numbers once a step."""
+    return finite("score(x, t)", shaped(out, x))
 
 
 def made(draw, kind, **values):
@@ -582,7 +590,7 @@ def test_losses_of_many_levels(f, draw):
 @fuzzed(flow_matching.velocity_from_score, flow_matching.score_from_velocity)
 def test_velocities(f, draw):
     x = points(draw)
-    return shaped(f(normal, draw(PROCESS))(x, time(draw, x)), x)
+    return looped(f(normal, draw(PROCESS))(x, time(draw, x)), x)
 
 
 @fuzzed(flow_matching.conditional_velocity)
@@ -798,13 +806,13 @@ def test_posterior_scores(f, draw):
     score = inverse_problems.posterior_score(
         normal, draw(PROCESS), A, y, draw(POSITIVE), covariance, **how
     )
-    return shaped(score(x, time(draw, x)), x)
+    return looped(score(x, time(draw, x)), x)
 
 
-@fuzzed(inverse_problems.Replacement, inverse_problems.DPS)
+@fuzzed(state_rules.Replacement, state_rules.DPS)
 def test_steps_that_correct(f, draw):
     A, y, _ = posed(draw)
-    how = {"generator": generator()} if f is inverse_problems.Replacement else {}
+    how = {"generator": generator()} if f is state_rules.Replacement else {}
     return solved(draw, f(solvers.euler_maruyama, A, y, draw(POSITIVE), **how), 1.0)
 
 
@@ -902,24 +910,24 @@ def test_flows(f, draw):
 
 
 @fuzzed(
-    probability_flow.log_likelihood,
-    probability_flow.exact_trace,
-    probability_flow.Hutchinson,
-    probability_flow.prior_log_prob,
+    likelihood.log_likelihood,
+    likelihood.exact_trace,
+    likelihood.Hutchinson,
+    likelihood.prior_log_prob,
     examples=20,
 )
 def test_likelihoods(f, draw):
     sde, x = draw(st.sampled_from((sdes.VP(), sdes.VE(0.1, 5.0)))), points(draw)
-    trace = probability_flow.exact_trace
-    if f is probability_flow.Hutchinson:
+    trace = likelihood.exact_trace
+    if f is likelihood.Hutchinson:
         trace = f(
             x, draw(often((2, 3), 0, -1, 1.5)), gaussian=draw(st.booleans()), generator=generator()
         )
-    terminal = probability_flow.prior_log_prob(sde)
-    if f is probability_flow.prior_log_prob:
+    terminal = likelihood.prior_log_prob(sde)
+    if f is likelihood.prior_log_prob:
         assert terminal(x).shape == x.shape[:1]
         return terminal(x)
-    out = probability_flow.log_likelihood(
+    out = likelihood.log_likelihood(
         sde,
         normal,
         x,
@@ -941,17 +949,17 @@ def test_interpolate(f, draw):
     return f(a, b, torch.tensor([0.0, draw(TIME)]))
 
 
-@fuzzed(probability_flow.grey_levels, probability_flow.dequantise)
+@fuzzed(dequantisation.grey_levels, dequantisation.dequantise)
 def test_grey_levels(f, draw):
     k = (points(draw, IMAGES).double().abs() * 50).round().clamp(0, draw(often((255,), 300)))
     x = (k / 255).to(draw(DTYPE))
-    out = shaped(f(x) if f is probability_flow.grey_levels else f(x, generator=generator()), x)
-    levels = out if f is probability_flow.grey_levels else (out.double() * 256).floor()
+    out = shaped(f(x) if f is dequantisation.grey_levels else f(x, generator=generator()), x)
+    levels = out if f is dequantisation.grey_levels else (out.double() * 256).floor()
     assert torch.equal(levels.double(), k)
     return out
 
 
-@fuzzed(probability_flow.bits_per_dim)
+@fuzzed(dequantisation.bits_per_dim)
 def test_bits_per_dim(f, draw):
     log_p = points(draw, often(((3,), ()), (0,)), often((torch.float64,), torch.float32))
     d, width = draw(often((1, 784), 0, -1, math.nan, math.inf)), draw(POSITIVE)
@@ -963,7 +971,7 @@ def test_bits_per_dim(f, draw):
 LEVELS = torch.linspace(0, 1, 4)
 
 
-@fuzzed(likelihood.Decoder, likelihood.Decoder.fit, likelihood.diffusion_bound)
+@fuzzed(dequantisation.Decoder, dequantisation.Decoder.fit, dequantisation.diffusion_bound)
 def test_decoders(f, draw):
     levels = draw(
         often((LEVELS,), LEVELS[:1], LEVELS.flip(0), LEVELS[:, None], torch.full((4,), math.nan))
@@ -974,7 +982,7 @@ def test_decoders(f, draw):
     )
     x = points(draw, often(((3, 2),), (0, 2), (3,), ())).clamp(0, 1)
     k = (x.double() * 3).round()
-    if f is likelihood.Decoder:
+    if f is dequantisation.Decoder:
         black = torch.full((3,), draw(size(0.5)), dtype=torch.float64).float()
         decoder = f(
             levels,
@@ -984,10 +992,10 @@ def test_decoders(f, draw):
             black,
         )
     else:
-        decoder = likelihood.Decoder.fit(
+        decoder = dequantisation.Decoder.fit(
             x, k, levels, sigma, w, bins=draw(st.sampled_from((60, 1)))
         )
-    if f is likelihood.diffusion_bound:
+    if f is dequantisation.diffusion_bound:
         out = f(
             mean_of_normal,
             x,
@@ -1002,7 +1010,7 @@ def test_decoders(f, draw):
     return out
 
 
-@fuzzed(likelihood.gaussian_bound)
+@fuzzed(dequantisation.gaussian_bound)
 def test_gaussian_bound(f, draw):
     x = points(draw)
     n = len(x) if x.ndim else 1
@@ -1247,7 +1255,7 @@ EXCUSED = {
     "sdelib.book.data.fashion_mnist": "takes files; test_data and test_faults",
     "sdelib.book.classifier.stored_moments": "reads one bundled file",
     "sdelib.book.four_errors.Distance": "what FourErrors returns",
-    "sdelib.probability_flow.Likelihood": "what log_likelihood returns",
+    "sdelib.likelihood.Likelihood": "what log_likelihood returns",
     "sdelib.widgets.Frame": "what field, particles and images return",
     "sdelib.widgets.frames.Frame": "what field, particles and images return",
     "sdelib.sdes.SDE": "abstract",
@@ -1256,6 +1264,9 @@ EXCUSED = {
     "sdelib.networks.device_name": "takes a device; test_networks and test_gpu",
     "sdelib.networks.ScoreNetwork": "abstract",
     "sdelib.inverse_problems.Operator": "abstract",
+    "sdelib.inverse_problems.measured": "judges y inside posterior_score, Replacement and DPS",
+    "sdelib.inverse_problems.conjugate_gradients": "the solver inside posterior_score",
+    "sdelib.probability_flow.solve_rk45": "the solver inside flow and log_likelihood",
     **{
         f"sdelib.book.plotting.{name}": "draws; matplotlib is the judge, and test_plotting"
         for name in ("style", "figure", "show_density", "show_arrows", "show_images", "label_line")

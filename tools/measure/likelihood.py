@@ -27,17 +27,17 @@ from torch import Tensor
 from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import first_time, score_from
 from sdelib.densities import GaussianMixture
-from sdelib.likelihood import Decoder, diffusion_bound, gaussian_bound
-from sdelib.own import weights
-from sdelib.own.devices import device_name, on_gpu
-from sdelib.probability_flow import (
-    Hutchinson,
+from sdelib.dequantisation import (
+    Decoder,
     bits_per_dim,
     dequantise,
+    diffusion_bound,
+    gaussian_bound,
     grey_levels,
-    log_likelihood,
-    prior_log_prob,
 )
+from sdelib.likelihood import Hutchinson, log_likelihood, prior_log_prob
+from sdelib.own import weights
+from sdelib.own.devices import device_name, on_gpu
 from sdelib.sdes import VE
 
 RESULTS = Path(__file__).parents[2] / "results"
