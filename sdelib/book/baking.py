@@ -6,7 +6,7 @@ sdelib/bundled/NAME.table, and the chapter loads it and re-computes a part of it
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ def intro(n: int = 12, steps: int = 250):
     index = sorted({int((stds - w).abs().argmin()) for w in wanted})  # descending in std
     levels = [round(float(stds[i]), 3) for i in index]
 
-    @lru_cache(maxsize=None)
+    @cache
     @torch.no_grad()
     def run(solver: str) -> list[tuple[Tensor, Tensor]]:
         step, eta = {"reverse SDE": (euler_maruyama, 1.0), "probability flow": (heun, 0.0)}[solver]
@@ -174,7 +174,7 @@ def inpainting(n: int = 4, evaluations: int = 35, sigma_y: float = 0.02):
         VE(0.01, 80.0),
     )
 
-    @lru_cache(maxsize=None)
+    @cache
     def drawn(hidden: bytes, label: int | None, guidance: float) -> tuple[Tensor, Tensor, int]:
         seen = ~torch.frombuffer(bytearray(hidden), dtype=torch.bool).reshape(
             1, 14, 14
@@ -202,7 +202,8 @@ def inpainting(n: int = 4, evaluations: int = 35, sigma_y: float = 0.02):
         return images(
             pixels=torch.cat([what[None], pixels[:2], garment, pixels[2:]])[:, 0],
             columns=3,
-            note=f"left: what is seen, and the whole garment; right: {n} guesses, {nfe} network evaluations each",
+            note="left: what is seen, and the whole garment; "
+            f"right: {n} guesses, {nfe} network evaluations each",
         )
 
     controls = [

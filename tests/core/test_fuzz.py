@@ -262,12 +262,12 @@ def test_processes_by_one_number(f, draw):
 
 @fuzzed(sdes.OrnsteinUhlenbeck, sdes.GeometricBrownian)
 def test_processes_with_exact_laws(f, draw):
+    ou = f is sdes.OrnsteinUhlenbeck
     sde = made(
         draw,
         f,
-        sigma=POSITIVE,
         mu=POSITIVE,
-        **({"theta": POSITIVE} if f is sdes.OrnsteinUhlenbeck else {}),
+        **({"theta": POSITIVE, "sigma": POSITIVE} if ou else {"nu": POSITIVE}),
     )
     x = points(draw)
     t = time(draw, x)

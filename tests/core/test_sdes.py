@@ -141,16 +141,16 @@ def test_ornstein_uhlenbeck_law():
 
 
 def test_geometric_brownian_law():
-    """E[x_t] = x_0 e^{μt} and Var[x_t] = x_0² e^{2μt}(e^{σ²t} − 1), from the exact path; and dx
+    """E[x_t] = x_0 e^{μt} and Var[x_t] = x_0² e^{2μt}(e^{ν²t} − 1), from the exact path; and dx
     obeys the SDE."""
-    sde = GeometricBrownian(mu=0.3, sigma=0.4)
+    sde = GeometricBrownian(mu=0.3, nu=0.4)
     generator = torch.Generator().manual_seed(5)
     n, t = 200_000, 1.5
     w = math.sqrt(t) * torch.randn(n, generator=generator, dtype=torch.float64)
     x = sde.path(torch.full((n,), 2.0, dtype=torch.float64), at(t), w)
     std = 2 * math.exp(0.3 * t) * math.sqrt(math.expm1(0.16 * t))
     assert abs(x.mean() - 2 * math.exp(0.3 * t)) < 4 * std / math.sqrt(n)
-    # log x_t is Gaussian with variance σ²t: 4 standard errors of a standard deviation
+    # log x_t is Gaussian with variance ν²t: 4 standard errors of a standard deviation
     assert abs(x.log().std() / (0.4 * math.sqrt(t)) - 1) < 4 / math.sqrt(2 * n)
     one = torch.ones(3, dtype=torch.float64)
     torch.testing.assert_close(sde.drift(2 * one, at(0.0)), 0.6 * one)
@@ -173,7 +173,7 @@ def test_geometric_brownian_law():
         (lambda: SubVP(3.0, 2.0), ["beta_min", "3.0"]),
         (lambda: OrnsteinUhlenbeck(theta=0.0), ["theta", "0.0"]),
         (lambda: OrnsteinUhlenbeck(sigma=-1.0), ["sigma", "-1.0"]),
-        (lambda: GeometricBrownian(sigma=0.0), ["sigma", "0.0"]),
+        (lambda: GeometricBrownian(nu=0.0), ["nu", "0.0"]),
         (lambda: Reverse(VE(), lambda x, t: x, eta=-0.5), ["eta", "-0.5"]),
         (lambda: Reverse(VE(), lambda x, t: x, eta=math.nan), ["eta", "nan"]),
     ],

@@ -49,7 +49,7 @@ def strong_errors(paths, sde, exact, step, strides=(4, 8, 16, 32, 64)):
 def test_strong_order_on_geometric_brownian_motion(paths, step, order):
     # 4,000 paths: each error is known to about 2%, so the slope over a factor of 16 to 0.02; the
     # rest of ±0.15 is for the next order's term at the coarse end.
-    sde = GeometricBrownian(mu=0.5, sigma=1.0)
+    sde = GeometricBrownian(mu=0.5, nu=1.0)
     exact = sde.path(paths[0], paths[1][-1], paths[2].at(paths[1][-1]))
     h, error = strong_errors(paths, sde, exact, step)
     assert slope(h, error) == pytest.approx(order, abs=0.15)
@@ -91,7 +91,7 @@ def test_strong_order_of_euler_maruyama_is_1_for_additive_noise(paths):
 
 
 def test_heun_converges_to_stratonovich_and_not_to_ito(paths):
-    sde = GeometricBrownian(mu=0.5, sigma=1.0)
+    sde = GeometricBrownian(mu=0.5, nu=1.0)
     w = paths[2].at(paths[1][-1])
     ito = sde.path(paths[0], paths[1][-1], w)
     stratonovich = torch.exp(0.5 + w)  # x∘dw: no −σ²/2 in the exponent
@@ -104,7 +104,7 @@ def test_heun_converges_to_stratonovich_and_not_to_ito(paths):
     spread = float((stratonovich - ito).abs().std()) / math.sqrt(len(w))
     assert bool(((wrong - gap).abs() < 5 * spread + error).all())
     # with the drift lowered by σ²/2 Heun converges to Itô's solution of the unlowered one
-    shifted = GeometricBrownian(mu=0.5 - 0.5, sigma=1.0)
+    shifted = GeometricBrownian(mu=0.5 - 0.5, nu=1.0)
     h, error = strong_errors(paths, shifted, ito, heun)
     assert slope(h, error) == pytest.approx(1.0, abs=0.15)
 
@@ -428,7 +428,7 @@ def test_one_milstein_step_by_hand(dt):
 
 @pytest.mark.parametrize("step", [milstein, heun_ito])
 def test_strong_order_1_towards_ito(paths, step):
-    sde = GeometricBrownian(mu=0.5, sigma=1.0)
+    sde = GeometricBrownian(mu=0.5, nu=1.0)
     exact = sde.path(paths[0], paths[1][-1], paths[2].at(paths[1][-1]))
     h, error = strong_errors(paths, sde, exact, step)
     assert slope(h, error) == pytest.approx(1.0, abs=0.15)
@@ -438,7 +438,7 @@ def test_strong_order_1_towards_ito(paths, step):
 def test_backward_steps_solve_the_reversed_equation(paths, step):
     """With dt < 0, dx = f dt + g dw is Itô's equation with drift −f in the clock u = 1 − t."""
     x0, times, w = paths
-    sde, reversed_ = GeometricBrownian(mu=-0.5, sigma=1.0), GeometricBrownian(mu=0.5, sigma=1.0)
+    sde, reversed_ = GeometricBrownian(mu=-0.5, nu=1.0), GeometricBrownian(mu=0.5, nu=1.0)
     noise = lambda t, t_next: w(1 - t, 1 - t_next)
     back = solve(sde, x0, times.flip(0), step, noise=noise)
     torch.testing.assert_close(
@@ -544,7 +544,7 @@ def test_weak_order_of_heun_is_1_towards_stratonovich():
     exact = torch.exp(0.5 + w.at(times[-1]))
     strides = (1, 2, 4, 8)
     error, se = weak_errors(
-        GeometricBrownian(mu=0.5, sigma=1.0), heun, exact, x0, times, w, strides, lambda x: x
+        GeometricBrownian(mu=0.5, nu=1.0), heun, exact, x0, times, w, strides, lambda x: x
     )
     assert bool((error.abs() > 10 * se).all())  # so luck moves the slope by less than 0.05
     assert slope(torch.tensor(strides, dtype=torch.float64), error.abs()) == pytest.approx(

@@ -243,11 +243,11 @@ def other_version(path: Path, change) -> None:
 @pytest.mark.parametrize(
     "change, word",
     [
-        (lambda spec, tensors: spec.update(depth=3), "depth"),
-        (lambda spec, tensors: spec["sde"].update({"class": "Poisson"}), "Poisson"),
-        (lambda spec, tensors: spec["sde"].update(beta_mid=1.0), "beta_mid"),
+        (lambda spec, tensors: spec["config"].update(depth=3), "depth"),
+        (lambda spec, tensors: spec["config"]["sde"].update({"class": "Poisson"}), "Poisson"),
+        (lambda spec, tensors: spec["config"]["sde"].update(beta_mid=1.0), "beta_mid"),
         (lambda spec, tensors: tensors.pop("last.weight"), "last.weight"),
-        (lambda spec, tensors: spec.update(widths=[24, 24]), "size mismatch"),
+        (lambda spec, tensors: spec["config"].update(widths=[24, 24]), "size mismatch"),
     ],
     ids=[
         "unknown argument",
@@ -447,7 +447,7 @@ def test_a_training_that_is_killed_ends_as_one_that_was_not(tmp_path):
 def test_a_network_that_gives_nan_is_named_with_the_time(bundled, tmp_path, capsys):
     network = Denoiser((32, 32))
     torch.nn.init.constant_(network.last.bias, torch.nan)
-    weights.save("denoiser", network, {})
+    weights.save("denoiser", network, weights.provenance("denoiser"))
     assert draw(tmp_path / "x.npz") == 2
     assert (
         "score(x, t) returned nan at t = 1" in quiet(capsys) and not (tmp_path / "x.npz").exists()

@@ -25,7 +25,7 @@ from sdelib.book.baking import RECIPES, stored_table
 from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
 from sdelib.own import weights
-from sdelib.own.devices import device_name, on_gpu
+from sdelib.own.devices import device_name, exact_products, on_gpu
 from sdelib.own.training import train
 from sdelib.sampling import in_bfloat16, sample_denoiser
 from sdelib.sdes import VE
@@ -228,9 +228,10 @@ def main() -> None:
             "torch sees no GPU here: results/gpu.csv is measured on one; give --out FILE for the rows of the CPU"
         )
     rows = []
-    for row in measured(gpu, args.images, args.steps, args.repeats):
-        rows.append(row)
-        print(row, flush=True)
+    with exact_products():  # "float32" is float32
+        for row in measured(gpu, args.images, args.steps, args.repeats):
+            rows.append(row)
+            print(row, flush=True)
     write(args.out or OUT, rows, args.repeats)
 
 

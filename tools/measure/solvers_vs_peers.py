@@ -234,7 +234,7 @@ def strong(budgets):
 
         class Equation:
             noise_type, sde_type = "diagonal", "ito"
-            f, g = (lambda self, t, x: drift(x)), (lambda self, t, x: sde.sigma * x)
+            f, g = (lambda self, t, x: drift(x)), (lambda self, t, x: sde.nu * x)
 
         def run(x, steps, seed):
             bm = torchsde.BrownianInterval(
@@ -273,13 +273,13 @@ def strong(budgets):
         def f(t, x, _):
             if len(x) == FEW:
                 jax.debug.callback(lambda: drift(0.0))
-            return (sde.mu - (0 if ito else sde.sigma**2 / 2)) * x
+            return (sde.mu - (0 if ito else sde.nu**2 / 2)) * x
 
         @equinox.filter_jit
         def solve(x, key, dt):
             path = diffrax.VirtualBrownianTree(0.0, 1.0, 2.0**-11, x.shape, key, area)
             noise = diffrax.ControlTerm(
-                lambda t, x, _: lineax.DiagonalLinearOperator(sde.sigma * x), path
+                lambda t, x, _: lineax.DiagonalLinearOperator(sde.nu * x), path
             )
             end = diffrax.diffeqsolve(
                 diffrax.MultiTerm(diffrax.ODETerm(f), noise),
