@@ -1,4 +1,4 @@
-"""Measure the built site: python tools/measure_site.py [PAGE …]
+"""Measure the built site: python tools/measure/site.py [PAGE …]
 (after `make book`; SDELIB_SITE names another folder)
 
 Serves the site on 127.0.0.1, opens each page in Chromium with an empty cache, scrolls to its end so
@@ -181,7 +181,7 @@ def main() -> int:
             rows[page] = measure(browser, base, page, args.loads)
             print(rows[page], flush=True)
     f = io.StringIO()
-    f.write(f"""# command: python tools/measure_site.py
+    f.write(f"""# command: python tools/measure/site.py
 # requests, bytes, compressed_bytes: a page with an empty cache and all that it loads until it was
 # scrolled to its end, at 1280 px.         compressed: gzip -9 of text ({" ".join(sorted(TEXT))}),
 # as a static host would send it; pictures and WOFF fonts as they are. first_paint_ms: first
