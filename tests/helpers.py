@@ -7,6 +7,7 @@ import contextlib
 import functools
 import http.server
 import importlib.util
+import itertools
 import os
 import shutil
 import subprocess
@@ -172,6 +173,7 @@ def gaussian(m, d, sde):
 
 # ---------------------------------------------------------------- the browser
 
+HOWS = ("keyboard", "mouse", "touch")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SECONDS = 60_000  # patience in ms: the machine may be busy with a training run
 
@@ -302,12 +304,24 @@ def move(page, slider, fraction: float, how: str = "mouse") -> None:
         page.mouse.up()
 
 
-def drive(page, how: str = "mouse") -> int:
+def press(control, how: str, key: str) -> None:
+    """Press a control: by its key where it is steered by the keyboard."""
+    if how == "keyboard":
+        control.press(key)
+    elif how == "touch":
+        control.tap()
+    else:
+        control.click()
+
+
+def drive(page, *hows: str) -> int:
     """Move every slider, press every switch, mark every part, and reset; every slider and every
-    part must change the picture.
+    part must change the picture. `hows`, of "mouse", "keyboard" and "touch", take turns (default:
+    the mouse alone); the first three moves of a slider are by three of them.
 
     Returns how many widgets the page has.  AssertionError names the widget and the control.
     """
+    turn = itertools.cycle(hows or ("mouse",))
     found = widgets(page)
     for k, widget in enumerate(found):
         name = f"widget {k} of {page.url}"
@@ -317,37 +331,34 @@ def drive(page, how: str = "mouse") -> int:
         for slider in widget.locator('input[type="range"]').all():
             if not slider.is_visible():
                 continue
-            seen = set()
-            for fraction in (0.0, 1.0, 0.37):
-                move(page, slider, fraction, how)
+            what = slider.get_attribute("data-name") or "time"
+            seen, before = {first}, float(slider.input_value())
+            low = before == float(slider.get_attribute("max"))
+            for fraction in (0.0, 1.0, 0.37) if low else (1.0, 0.0, 0.63):
+                move(page, slider, fraction, how := next(turn))
                 seen.add(look(widget))
                 assert not fault(widget), f"{name}: {fault(widget)}"
-            assert len(seen) > 1, (
-                f"{name}: moving {slider.get_attribute('data-name') or 'time'} by {how} changes nothing"
-            )
+                after = float(slider.input_value())
+                assert after != before, f"{name}: {what} does not move by {how}"
+                before = after
+            assert len(seen) > 1, f"{name}: moving {what} changes nothing"
         for option in widget.locator('[role="radio"]').all():
-            option.tap() if how == "touch" else option.press(
-                "Enter"
-            ) if how == "keyboard" else option.click()
+            press(option, next(turn), "Enter")
             look(widget)
             assert option.get_attribute("aria-checked") == "true" and not fault(widget), (
                 f"{name}: {option.inner_text()}"
             )
         for part in widget.locator('[role="checkbox"]').all():
-            before, was = look(widget), part.get_attribute("aria-checked")
-            brush = (
-                part.locator("xpath=..").get_attribute("data-brush") is not None
-            )  # a live kernel: the mouse paints cells
-            part.tap() if how == "touch" else part.press(
-                " "
-            ) if how == "keyboard" or brush else part.click()
+            before, was, how = look(widget), part.get_attribute("aria-checked"), next(turn)
+            if how == "mouse" and part.locator("xpath=..").get_attribute("data-brush") is not None:
+                how = "keyboard"  # a live kernel: the mouse paints cells
+            press(part, how, " ")
+            what = part.get_attribute("aria-label")
             after = look(widget)
             assert part.get_attribute("aria-checked") != was and not fault(widget), (
-                f"{name}: {part.get_attribute('aria-label')}"
+                f"{name}: {what}"
             )
-            assert after != before, (
-                f"{name}: hiding or showing {part.get_attribute('aria-label')} by {how} changes nothing"
-            )
+            assert after != before, f"{name}: hiding or showing {what} by {how} changes nothing"
         widget.get_by_role("button", name="Reset").click()
         assert look(widget) == first, f"{name}: reset does not bring the first picture back"
     return len(found)
