@@ -1,5 +1,5 @@
-"""What tests of several rooms share: where things are, the notebooks, the command line, Chromium, and
-a reader who moves every control of every widget on a page."""
+"""What tests of several rooms share: where things are, the notebooks, the command line, Chromium,
+and a reader who moves every control of every widget on a page."""
 
 from __future__ import annotations
 
@@ -225,6 +225,28 @@ def served(folder: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
+
+
+@contextlib.contextmanager
+def opened(browser, address: str, width: int = 1280) -> Iterator:
+    """A page in a context of its own."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    try:
+        tab = context.new_page()
+        tab.goto(address, wait_until="load")
+        yield tab
+    finally:
+        context.close()
+
+
+def pages_with_widgets() -> list[str]:
+    """The pages of the built site that have an explorer or a mixture; none where it is not built."""
+    view = '<script type="application/vnd.jupyter.widget-view+json">'
+    return sorted(
+        path.relative_to(SITE).as_posix()
+        for path in SITE.rglob("*.html")
+        if view in path.read_text(encoding="utf-8")
+    )
 
 
 def complaints(page) -> list[str]:

@@ -17,10 +17,7 @@ PAGES = sorted(str(p.relative_to(SITE)) for p in SITE.rglob("*.html") if "_stati
 if not PAGES:
     PAGES = ["index.html"]  # the fixture `site` says that nothing is built
 VISITED = [page for page in PAGES if page != "index.html"]  # that one only sends to the first
-VIEW = '<script type="application/vnd.jupyter.widget-view+json">'
-DRIVEN = [
-    page for page in VISITED if SITE.is_dir() and VIEW in (SITE / page).read_text(encoding="utf-8")
-]
+DRIVEN = pages_with_widgets()
 WIDE, NARROW = 1280, 390
 MEGABYTES, COMPRESSED = 5, 1.5  # of a page and all that it loads; as a static host compresses it
 
