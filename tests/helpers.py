@@ -98,9 +98,10 @@ def real_data() -> bool:
 
 def measured_by(name: str):
     """The module tools/measure/<name>.py; by its path, since one of them is called site."""
-    spec = importlib.util.spec_from_file_location(
-        f"measure_{name}", ROOT / "tools" / "measure" / f"{name}.py"
-    )
+    folder = ROOT / "tools" / "measure"
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # for what they share
+    spec = importlib.util.spec_from_file_location(f"measure_{name}", folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

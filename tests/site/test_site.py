@@ -9,7 +9,18 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from helpers import HOWS, ROOT, SECONDS, SITE, complaints, drive, measured_by, missing, widgets
+from helpers import (
+    HOWS,
+    ROOT,
+    SECONDS,
+    SITE,
+    complaints,
+    drive,
+    measured_by,
+    missing,
+    pages_with_widgets,
+    widgets,
+)
 
 tool = measured_by("site")
 GENERATED = {"genindex.html", "search.html", "py-modindex.html", "prf-prf.html"}

@@ -22,6 +22,7 @@ from pathlib import Path
 import nbclient
 import nbformat
 import table
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,7 +75,7 @@ def imports(nb) -> str:
 
 
 def chapter(path: Path, how: str) -> dict:
-    nb = parameterize_notebook(helpers.read(path), PARAMETERS[how])
+    nb = parameterize_notebook(load_notebook_node(str(path)), PARAMETERS[how])
     first = f"{imports(nb)}\n{CLOCK}\n_before = _spent()"
     new = nbformat.v4.new_code_cell
     nb.cells = [new(first), *nb.cells, new(YARDSTICK)]
