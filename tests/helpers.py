@@ -47,6 +47,20 @@ def missing(what: str) -> None:
     pytest.skip(what)
 
 
+def tracked(*options: str) -> list[Path]:
+    """The files of this checkout that git knows (options: those of git ls-files) and that are here.
+    A download without .git has no such list: the test is skipped."""
+    git = ["git", "-c", "safe.directory=*", "ls-files", "-z", *options]
+    done = (
+        subprocess.run(git, cwd=ROOT, capture_output=True, text=True)
+        if shutil.which("git") and (ROOT / ".git").exists()
+        else None
+    )
+    if done is None or done.returncode:
+        missing("this is not a git checkout")
+    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
 def needed(asked: Iterable[str]) -> set[str]:
     """The names of these requirements and of all that they come to, by what the installed packages
     ask for."""

@@ -26,7 +26,7 @@ import nbformat
 import notebooks as tool
 import pytest
 import tomllib
-from helpers import ROOT, chapters, code, missing, needed, read
+from helpers import ROOT, chapters, code, needed, read, tracked
 from packaging.utils import canonicalize_name
 
 HAS = needed(tool.COLAB["has"]) - set(tool.COLAB["lacks"])
@@ -58,23 +58,12 @@ def git(*words, folder: Path) -> str:
     return done.stdout
 
 
-def tracked() -> list[str]:
-    """The files of this checkout that git knows and that are there."""
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        missing("this is not a git checkout")
-    return [
-        name
-        for name in git("ls-files", "-z", folder=ROOT).split("\0")
-        if name and (ROOT / name).is_file()
-    ]
-
-
 @pytest.fixture(scope="session")
 def address(tmp_path_factory) -> Path:
     """What stands for the public address: a repository with the files of this checkout as they are
     now, committed or not."""
     clone = tmp_path_factory.mktemp("address")
-    for name in tracked():
+    for name in [path.relative_to(ROOT) for path in tracked()]:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, clone / name)
     git("init", "-q", folder=clone)
@@ -248,7 +237,7 @@ def test_the_setup_cell_installs_all_that_a_chapter_needs(fresh, run, tmp_path):
     assert Path(folder).is_relative_to(tmp_path / "env")
     expected = {
         name.removeprefix("sdelib/")
-        for name in tracked()
+        for name in (path.relative_to(ROOT).as_posix() for path in tracked())
         if name.startswith(("sdelib/", "results/"))
     }
     assert expected <= set(files), f"tracked, but not in the wheel: {sorted(expected - set(files))}"
