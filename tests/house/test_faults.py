@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 import tomllib
 import torch
-from helpers import ROOT, call, draw, drawn, gaussian, served, shell, small_train
+from helpers import ROOT, call, draw, drawn, gaussian, served, shell, small_train, tracked
 
 import sdelib
 from sdelib import widgets
@@ -709,9 +709,7 @@ def test_a_path_joined_by_hand_is_found():
 
 def test_names_that_windows_allows(tmp_path, monkeypatch):
     """Of every file of the repository, and of every file that sdelib names itself."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")[:-1]
+    listed = [path.relative_to(ROOT).as_posix() for path in tracked()]
     assert len({name.casefold() for name in listed}) == len(listed)
     made = []
     weights.atomic(tmp_path / "x.npz", lambda p: made.append(p.name) or p.write_bytes(b""))

