@@ -1,31 +1,18 @@
 // The explorer: draws baked frames, and asks a kernel, where there is one, for the values between them.
-// It runs in Jupyter and Colab (anywidget) and on a page without a kernel (book/_static/host.js). common.js stands before it.
+// It runs in Jupyter and Colab (anywidget) and on a page without a kernel (host.js).
+
+import { fresh, make, paint, slider, toggle } from "./controls.js";
+import { arrows, axes, colours, density, easel, points, sheet, trails } from "./drawing.js";
+import { unpack } from "./frames.js";
+import { clamp, short } from "./numbers.js";
 
 const PATIENCE = 3000; // ms without a word from the kernel
 
-// ---- frames -------------------------------------------------------------------------------------
-
-async function unpack(text) {
-  const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  const start = 4 + new DataView(bytes.buffer).getUint32(0, true);
-  return JSON.parse(new TextDecoder().decode(bytes.subarray(4, start))).map((meta) => ({
-    meta,
-    bytes,
-    start,
-    decoded: {},
-  }));
-}
-
-// ---- the widget ---------------------------------------------------------------------------------
-
-function render({ model, el }) {
+export function render({ model, el }) {
   const spec = model.get("spec"),
     view = spec.view,
     calm = matchMedia("(prefers-reduced-motion: reduce)");
   const root = make("div", `sde-x sde-${view}`, el);
-  make("style", "", root, CSS);
   const frameBox = make(
     "div",
     `sde-frame${spec.aspect <= (view === "images" ? 2.1 : 1.45) ? " sde-beside" : ""}`,
@@ -216,7 +203,7 @@ function render({ model, el }) {
       label = make("label", "", head, "time");
     const output = make("span", "sde-value", head),
       input = make("input", "", make("div", "sde-track", box));
-    Object.assign(input, { type: "range", id: `sde-t-${++counter}`, min: 0, step: 1 });
+    Object.assign(input, { type: "range", id: fresh("t"), min: 0, step: 1 });
     input.dataset.name = "";
     label.htmlFor = input.id;
     input.addEventListener("input", () => {
@@ -379,5 +366,3 @@ function render({ model, el }) {
     model.off?.("msg:custom", heard);
   };
 }
-
-export default { render };
