@@ -3,7 +3,7 @@
 import { LEVELS, ORIGIN, array } from "./frames.js";
 import { clamp, short } from "./numbers.js";
 
-const THEMES = {
+export const THEMES = {
   light: {
     ink: "#1d2b36",
     soft: "#566573",
