@@ -1,6 +1,6 @@
 // Shows anywidgets on a page without a kernel, in place of require.js and the Jupyter widget manager.
-// A classic script: browsers refuse module files from file://. The widgets' own modules come as text
-// with the page (the state that the notebook stored) and are imported from blob: addresses.
+// A classic script: browsers refuse module files from file://. What draws the book's own widgets is in window.sdelib,
+// by the view of their spec (sdelib/widgets/bundle.py); another anywidget brings its module as text.
 (function () {
   "use strict";
   var STATE = "application/vnd.jupyter.widget-state+json",
@@ -97,7 +97,8 @@
       });
     }
     host.append(el);
-    if (!entry || entry.model_module !== "anywidget" || !entry.state._esm) {
+    var own = entry && entry.state.spec && (window.sdelib || {})[entry.state.spec.view];
+    if (!own && !(entry && entry.state._esm)) {
       return notice(el, "This control needs a kernel: run the chapter to use it.");
     }
     if (entry.state._css && !styles.has(entry.state._css)) {
@@ -105,7 +106,7 @@
       document.head.appendChild(document.createElement("style")).textContent = entry.state._css;
     }
     try {
-      var widget = await load(entry.state._esm);
+      var widget = own ? { render: own } : await load(entry.state._esm);
       if (!models.has(id)) {
         models.set(id, makeModel(entry.state));
         if (widget.initialize) await widget.initialize({ model: models.get(id) });

@@ -12,8 +12,9 @@ import re
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-STORED = "application/vnd.sdelib.widget+json"
-"""What a notebook stores of a widget beside its picture: {spec, frames}, and no code."""
+STORED = "sdelib"
+"""Where a notebook stores a widget: {spec, frames} and no code, in the metadata of the output that
+has its picture."""
 
 DRAWN_BY = {
     "field": "explorer",
