@@ -13,15 +13,16 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import fcntl
 import functools
 import math
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from sdelib.book.data import fashion_mnist
@@ -389,8 +390,7 @@ def read(path: Path) -> list[dict]:
 
 def write(path: Path, change) -> None:
     """Let `change` turn the rows into other rows, while no other run does."""
-    with open(__file__) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(Path(tempfile.gettempdir()) / f"{path.name}.lock"):
         names = FIELDS if path == OUT else EACH
         lines = [
             ",".join(f'"{r[k]}"' if "," in str(r.get(k, "")) else str(r.get(k, "")) for k in names)

@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import fcntl
 import sys
+import tempfile
 import time
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import Garments, fashion_mnist
@@ -125,38 +126,6 @@ PARTS: dict[str, list[Run]] = {
         Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
         for seed in range(1, 5)
     ],
-    "default": [
-        Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
-        for seed in range(1, 5)
-    ],
-    "default": [
-        Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
-        for seed in range(1, 5)
-    ],
-    "default": [
-        Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
-        for seed in range(1, 5)
-    ],
-    "default": [
-        Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
-        for seed in range(1, 5)
-    ],
-    "default": [
-        Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
-        for seed in range(1, 5)
-    ],
-    "default": [
-        Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
-        for seed in range(1, 5)
-    ],
-    "default": [
-        Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
-        for seed in range(1, 5)
-    ],
-    "default": [
-        Run("default", LARGE, "VE 80", "dpm++2m-sde", "karras", 35, 1000, seed)
-        for seed in range(1, 5)
-    ],
     "floor": [
         Run("floor", "-", "-", "real" + told, "-", 0, n, seed)
         for told in ("", TOLD)
@@ -239,8 +208,7 @@ def rows() -> list[dict]:
 
 
 def add(row: dict) -> None:
-    with open(__file__) as lock:  # two runs may fill the table
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(Path(tempfile.gettempdir()) / f"{OUT.name}.lock"):  # two runs may fill the table
         text = (
             "\n".join(header() + [",".join(str(r[k]) for k in FIELDS) for r in [*rows(), row]])
             + "\n"
