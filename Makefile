@@ -56,10 +56,10 @@ $(PY):
 	@'$(PYTHON)' -m venv --clear $(VENV) || { rm -rf $(VENV); \
 	  echo 'No virtual environment could be made. On Debian and Ubuntu: apt install python3-venv'; exit 1; }
 
-# With hashes where requirements.lock is for this system and this Python; see tools/lock.py.
+# With hashes where requirements.lock is for this system and this Python; see tools/setup/lock.py.
 $(PACKAGES): requirements.txt constraints.txt $(wildcard requirements.lock) | $(PY)
 	@echo 'packages  requirements.txt (the first time: some minutes, about 6 GB with PyTorch)'
-	@$(PY) -m pip install --quiet $$($(PY) tools/lock.py options)
+	@$(PY) -m pip install --quiet $$($(PY) tools/setup/lock.py options)
 	@touch $@
 
 $(SDELIB): pyproject.toml $(PACKAGES)
@@ -67,9 +67,9 @@ $(SDELIB): pyproject.toml $(PACKAGES)
 	@$(PY) -m pip install --quiet --no-deps -e .
 	@touch $@
 
-$(MATHJAX): package-lock.json package.json .npmrc tools/javascript.py $(PACKAGES)
+$(MATHJAX): package-lock.json package.json .npmrc tools/setup/javascript.py $(PACKAGES)
 	@echo 'scripts   MathJax and ONNX Runtime, from package-lock.json'
-	@$(PY) tools/javascript.py
+	@$(PY) tools/setup/javascript.py
 	@touch $@
 
 # ---------------------------------------------------------------- the site
@@ -97,31 +97,31 @@ lab: $(SDELIB)
 	@$(VENV)/bin/jupyter lab $(if $(filter-out file,$(origin PORT)),--port=$(PORT)) $(LAB) chapters
 
 students: $(SDELIB)
-	@$(PY) tools/students.py
+	@$(PY) tools/book/students.py
 
 refresh: $(SDELIB)
-	@$(PY) tools/notebooks.py refresh $(CHAPTER)
+	@$(PY) tools/book/notebooks.py refresh $(CHAPTER)
 
 # ---------------------------------------------------------------- the tests
 
 # Each stage is named, in the order in which it is likely to fail, and stops the run when it does.
 # What a stage skipped is counted at the end. Tests run $(JOBS) at a time, so each computes with one thread:
 # with more threads than cores, PyTorch's small operations wait for each other for minutes.
-PYTEST  = $(PY) -m pytest -q -p no:cacheprovider
-SPREAD  = -n $(JOBS) --dist loadfile
-SKIPPED = _build/skipped.txt
-FAULTS  = _build/faults.txt
-SLOWER  = --ignore tests/test_chapters.py --ignore tests/test_colab.py
+PYTEST   = $(PY) -m pytest -q -p no:cacheprovider
+SPREAD   = -n $(JOBS) --dist loadfile
+SKIPPED  = _build/skipped.txt
+FAULTS   = _build/faults.txt
+CHAPTERS = tests/chapters/test_chapters.py tests/chapters/test_colab.py
 
 test: export OMP_NUM_THREADS := 1
 test: $(SITE)
 	@rm -f $(SKIPPED) $(FAULTS)
 	@echo; echo '== 1/5  unit tests'
-	@SDELIB_SKIPPED=$(SKIPPED) SDELIB_FAULTS=$(FAULTS) $(PYTEST) $(SPREAD) -m 'not browser' $(SLOWER) tests
+	@SDELIB_SKIPPED=$(SKIPPED) SDELIB_FAULTS=$(FAULTS) $(PYTEST) $(SPREAD) -m 'not browser' $(CHAPTERS:%=--ignore %) tests
 	@echo; echo '== 2/5  the data tests again, on the stand-in for Fashion-MNIST'
-	@SDELIB_DATA=fallback $(PYTEST) -m 'not browser and not real_data' tests/test_data.py tests/test_metrics.py
+	@SDELIB_DATA=fallback $(PYTEST) -m 'not browser and not real_data' tests/book/test_data.py tests/core/test_metrics.py
 	@echo; echo '== 3/5  how chapters are built, and every one with smoke parameters, as on Colab and on the stand-in'
-	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist load tests/test_chapters.py tests/test_colab.py
+	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist load $(CHAPTERS)
 	@echo; echo '== 4/5  every chapter at its default parameters, against its stored outputs'
 	@$(PYTEST) -p no:warnings $(SPREAD) --nbval-lax --nbval-current-env --nbval-cell-timeout 600 \
 	  book/intro.ipynb $(wildcard chapters/*.ipynb)

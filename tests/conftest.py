@@ -6,58 +6,14 @@ Where the environment variable CI is set, a tool that is missing is a failure an
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 
-import drive
+import numpy as np
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
-ROOT = Path(__file__).resolve().parent.parent
-SITE = Path(
-    os.environ.get("SDELIB_SITE", ROOT / "_build" / "html")
-)  # another build of the site may be tested
-SHARED = ROOT.parent / "shared" / "data"
-
-if "SDELIB_DATA" not in os.environ and (SHARED / "FashionMNIST" / "raw").is_dir():
-    os.environ["SDELIB_DATA"] = str(SHARED)
-os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
-
+from helpers import SITE, chromium, missing, real_data, served
 
 LEFT_OUT = pytest.StashKey[int]()
-
-
-def missing(what: str) -> None:
-    """Skip this test because a tool is missing; where CI is set, fail instead."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what}, and where CI is set that is a failure", pytrace=False)
-    pytest.skip(what)
-
-
-def needed(asked: Iterable[str]) -> set[str]:
-    """The names of these requirements and of all that they come to, by what the installed packages
-    ask for."""
-    queue, seen = [Requirement(text) for text in asked], set()
-    while queue:
-        one = queue.pop()
-        for extra in ["", *one.extras]:
-            if (key := (canonicalize_name(one.name), extra)) in seen:
-                continue
-            seen.add(key)
-            try:
-                needs = metadata.requires(one.name) or []
-            except metadata.PackageNotFoundError:
-                missing(f"{one.name} is not installed: make book")
-            queue += [
-                need
-                for need in map(Requirement, needs)
-                if need.marker is None or need.marker.evaluate({"extra": extra})
-            ]
-    return {name for name, _ in seen}
 
 
 # ---------------------------------------------------------------- numbers
@@ -95,21 +51,6 @@ def generator():
 # ---------------------------------------------------------------- data
 
 
-@functools.cache
-def real_data() -> bool:
-    """True when fashion_mnist() gives the real data set here, without a download."""
-    import warnings
-
-    from sdelib.book.data import fashion_mnist
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            return fashion_mnist(train=False, download=False).real
-        except ValueError:
-            return False
-
-
 def pytest_collection_modifyitems(config, items):
     """Tests of one group stay together; tests for a GPU are left out where there is none, and
     counted in the summary."""
@@ -142,6 +83,71 @@ def pytest_runtest_setup(item):
         pytest.skip("it holds for the real Fashion-MNIST only, and that is not here")
 
 
+# ---------------------------------------------------------------- small weights, small files
+
+
+@pytest.fixture
+def bundled(tmp_path, monkeypatch):
+    """A small random network under each bundled name, a random classifier, and its moments."""
+    import torch
+
+    from sdelib.book.classifier import GarmentClassifier, features
+    from sdelib.denoiser import Denoiser
+    from sdelib.metrics import moments
+    from sdelib.networks import ScoreUNet
+    from sdelib.own import weights
+    from sdelib.sdes import VE
+
+    folder = tmp_path / "bundled"
+    monkeypatch.setattr(weights, "BUNDLED", folder)
+    torch.manual_seed(0)
+    for sigma in (25, 50):
+        network = ScoreUNet(VE.power(sigma), (16, 24))
+        torch.nn.init.normal_(network.last.weight, std=0.1)
+        weights.save(f"unet-sigma{sigma}", network, {})
+    network = Denoiser((32, 32))
+    torch.nn.init.normal_(network.last.weight, std=0.1)
+    torch.nn.init.normal_(network.label.weight)
+    torch.nn.init.normal_(network.up[1].conv2.weight, std=0.1)  # else the embedding reaches nothing
+    weights.save("denoiser", network, {})
+    classifier = GarmentClassifier(8, 12)
+    weights.save("classifier", classifier, {})
+    x = torch.rand(300, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    m = moments(features(x, weights.load("classifier")))
+    weights.write_tensors(
+        folder / "moments.safetensors",
+        {"mean": m.mean, "covariance": m.covariance, "n": torch.tensor(m.n)},
+        {},
+    )
+    weights.record("moments.safetensors")
+    random = np.random.default_rng(0)
+    np.savez_compressed(
+        folder / "fallback.npz",
+        images=random.integers(0, 256, (2100, 28, 28), dtype=np.uint8),
+        labels=random.integers(0, 10, 2100, dtype=np.uint8),
+    )
+    weights.record("fallback.npz")
+    return folder
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """Where Fashion-MNIST is asked for, its stand-in is given."""
+    monkeypatch.setenv("SDELIB_DATA", "fallback")
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """A file of sixty random images, as `sample` writes it."""
+    path = tmp_path / "samples.npz"
+    np.savez(
+        path,
+        images=np.random.default_rng(1).integers(0, 256, (60, 28, 28), dtype=np.uint8),
+        nfe=np.int64(501),
+    )
+    return path
+
+
 # ---------------------------------------------------------------- the site
 
 
@@ -150,15 +156,15 @@ def site():
     """The address of the built site, served on this machine only."""
     if not (SITE / "index.html").is_file():
         missing("the site is not built: run `make book`")
-    with drive.served(SITE) as address:
+    with served(SITE) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium without a window; see `drive.chromium` for what happens where there is none."""
-    with drive.chromium() as chromium:
-        yield chromium
+    """Chromium without a window; see `helpers.chromium` for what happens where there is none."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

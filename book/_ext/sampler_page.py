@@ -3,7 +3,7 @@
 The directive `{sampler}` is the place of the widget sdelib/widgets/sampler.js, written as myst-nb
 writes a notebook's widgets, with a still picture that the same network draws when the book is
 built. The role {fact} puts a number in a sentence: it is measured or counted, never typed. The
-network goes to _static; its runtime is there already (tools/javascript.py), and no page loads
+network goes to _static; its runtime is there already (tools/setup/javascript.py), and no page loads
 either by itself.
 """
 

@@ -3,7 +3,7 @@ licences, as it is when the book is built.
 
 A package of Python is found by its metadata, a package of npm by package-lock.json; what a package
 carries in turn tells its licence in a comment that begins with `/*!`. `owner` says which package a
-file of _static comes from; tests/test_supply_chain.py asks it for each.
+file of _static comes from; tests/house/test_supply_chain.py asks it for each.
 """
 
 from __future__ import annotations

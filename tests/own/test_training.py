@@ -1,0 +1,401 @@
+"""Training: killed at any moment it ends where an unbroken run ends; it refuses what it cannot
+continue."""
+
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from sdelib.networks import ScoreMLP
+from sdelib.own import training, weights
+from sdelib.own.training import learning_rate, step_generator, train
+from sdelib.score_matching import DenoisingLoss
+from sdelib.sdes import VP
+
+HERE = Path(__file__).resolve().parent
+ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
+
+
+class Noisy(nn.Module):
+    """A network whose training draws from torch's global generator (dropout) and keeps a buffer
+    (batch norm)."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(3, 16), nn.BatchNorm1d(16), nn.SiLU(), nn.Dropout(0.5), nn.Linear(16, 2)
+        )
+
+    def forward(self, x, t):
+        return self.body(torch.cat([x, t[:, None]], dim=1))
+
+
+OBJECTIVE = DenoisingLoss(VP(), t_min=1e-2)
+OPTIONS = dict(steps=40, batch_size=16, lr=1e-2, warmup=5, every=7, cpu=True, progress=False)
+
+
+def data(n=100):
+    return (torch.randn(n, 2, generator=torch.Generator().manual_seed(0)),)
+
+
+def run(network=None, objective=OBJECTIVE, **options):
+    torch.manual_seed(5)
+    return train(network or Noisy(), objective, data(), **{**OPTIONS, **options})
+
+
+def same(a, b):
+    assert torch.equal(a.losses, b.losses)
+    for (name, p), q in zip(a.network.state_dict().items(), b.network.state_dict().values()):
+        assert torch.equal(p, q), name
+
+
+class Interrupted(DenoisingLoss):
+    """Raises at the k-th call."""
+
+    def stop_at(self, k):
+        object.__setattr__(self, "left", k)
+        return self
+
+    def __call__(self, *args):
+        object.__setattr__(self, "left", self.left - 1)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return super().__call__(*args)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("k", [3, 7, 20, 39])
+def test_resumed_run_ends_as_the_unbroken_one(tmp_path, k):
+    checkpoint = tmp_path / "run.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        run(objective=Interrupted(VP(), t_min=1e-2).stop_at(k), checkpoint=checkpoint)
+    assert checkpoint.exists() == (k >= 7)
+    torch.rand(100)  # the generator stands elsewhere when the run resumes
+    same(run(checkpoint=checkpoint), run())
+    # what was resumed did start from the checkpoint, and a finished run is only read again
+    same(run(checkpoint=checkpoint, objective=Interrupted(VP(), t_min=1e-2).stop_at(0)), run())
+
+
+def test_the_generator_is_restored():
+    """Without restoring torch's global generator, dropout would differ: the losses do depend on
+    it."""
+    torch.manual_seed(5)
+    network = Noisy()
+    torch.manual_seed(6)
+    other = train(network, OBJECTIVE, data(), **OPTIONS)
+    assert not torch.equal(run().losses, other.losses)
+
+
+SCRIPT = textwrap.dedent("""
+    import sys, torch
+    sys.path.insert(0, {tests!r})
+    from test_training import Noisy, OBJECTIVE, data
+    from sdelib.own.training import train
+    from sdelib.own.weights import write_tensors
+    torch.set_num_threads(1)
+    torch.manual_seed(5)
+    result = train(Noisy(), OBJECTIVE, data(), steps=250, batch_size=16, lr=1e-2, warmup=5, every=4, cpu=True,
+                   progress=False, checkpoint=sys.argv[1] if sys.argv[1] != "-" else None)
+    write_tensors(sys.argv[2], {{"losses": result.losses, **result.network.state_dict()}}, {{}})
+""")
+
+
+@pytest.mark.fault
+@pytest.mark.slow
+def test_sigkill_at_a_random_moment(tmp_path):
+    script, checkpoint = tmp_path / "run.py", tmp_path / "run.safetensors"
+    script.write_text(SCRIPT.format(tests=str(HERE)))
+
+    def start(checkpoint, out):
+        return subprocess.Popen(
+            [sys.executable, str(script), str(checkpoint), str(tmp_path / out)], env=ENV
+        )
+
+    unbroken = start("-", "unbroken")
+    killed, delays = 0, []
+    for _ in range(3):
+        process, began = start(checkpoint, "broken"), time.time()
+        while process.poll() is None and (
+            not checkpoint.exists() or checkpoint.stat().st_mtime < began
+        ):
+            time.sleep(0.01)
+        delays.append(random.uniform(0, 0.4))
+        time.sleep(delays[-1])
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+    assert killed >= 2, "the run is too short to be killed in its middle: raise its steps"
+    assert start(checkpoint, "broken").wait() == 0 and unbroken.wait() == 0
+    one, _ = weights.read_tensors(tmp_path / "unbroken")
+    two, _ = weights.read_tensors(tmp_path / "broken")
+    assert one.keys() == two.keys() and len(one["losses"]) == 250
+    for name in one:
+        assert torch.equal(one[name], two[name]), (
+            f"{name} differs after kills {delays} s past a checkpoint"
+        )
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"seed": 1}, "seed = 0, not 1"),
+        ({"steps": 41}, "steps = 40, not 41"),
+        ({"lr": 0.02}, r"lr = 0\.01, not 0\.02"),
+        ({"batch_size": 20}, "batch_size = 16, not 20"),
+        ({"ema": 0.9}, r"ema = 0\.999, not 0\.9"),
+        ({"network": ScoreMLP(VP(), width=8)}, "network = 'Noisy', not 'ScoreMLP'"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, words):
+    checkpoint = tmp_path / "run.safetensors"
+    run(checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+    with pytest.raises(ValueError, match=words) as error:
+        run(checkpoint=checkpoint, **change)
+    assert "run.safetensors" in str(error.value) and "delete it" in str(error.value)
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_network_of_another_size_is_refused(tmp_path):
+    checkpoint = tmp_path / "run.safetensors"
+    run(ScoreMLP(VP(), width=8), checkpoint=checkpoint)
+    with pytest.raises(ValueError, match="parameters = "):
+        run(ScoreMLP(VP(), width=16), checkpoint=checkpoint)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("damage", ["truncated", "empty", "garbage", "header"])
+def test_a_damaged_checkpoint_is_named(tmp_path, damage):
+    checkpoint = tmp_path / "run.safetensors"
+    run(checkpoint=checkpoint)
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(
+        {
+            "truncated": whole[: len(whole) // 2],
+            "empty": b"",
+            "garbage": os.urandom(4000),
+            "header": b"\xff" * 8 + whole[8:],
+        }[damage]
+    )
+    with pytest.raises(ValueError, match="run.safetensors.*delete it"):
+        run(checkpoint=checkpoint)
+
+
+@pytest.mark.fault
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path):
+    checkpoint = tmp_path / "other.safetensors"
+    weights.write_tensors(checkpoint, {"a": torch.zeros(2)}, {})
+    with pytest.raises(ValueError, match="other.safetensors holds no training state"):
+        run(checkpoint=checkpoint)
+
+
+@pytest.mark.fault
+def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    checkpoint = tmp_path / "run.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        run(objective=Interrupted(VP(), t_min=1e-2).stop_at(10), checkpoint=checkpoint)
+    before = checkpoint.read_bytes()
+
+    def broken(tensors, path, metadata):
+        Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", broken)
+    with pytest.raises(OSError, match="No space left"):
+        run(checkpoint=checkpoint)
+    monkeypatch.undo()
+    assert checkpoint.read_bytes() == before and list(tmp_path.iterdir()) == [checkpoint]
+    same(run(checkpoint=checkpoint), run())
+
+
+class Exploding(DenoisingLoss):
+    def __call__(self, network, x0, t, z):
+        object.__setattr__(self, "calls", getattr(self, "calls", 0) + 1)
+        return super().__call__(network, x0, t, z) * (math.nan if self.calls > 10 else 1.0)
+
+
+@pytest.mark.fault
+def test_a_loss_that_is_not_finite_raises_and_keeps_the_checkpoint(tmp_path):
+    checkpoint = tmp_path / "run.safetensors"
+    with pytest.raises(ValueError, match=r"the loss is nan at step 10: lower lr = 0\.01"):
+        run(objective=Exploding(VP(), t_min=1e-2), checkpoint=checkpoint)
+    same(run(checkpoint=checkpoint), run())  # the checkpoint of step 7 is a sound one
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"steps": 0}, "steps = 0"),
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"lr": -1.0}, r"lr = -1\.0"),
+        ({"lr": math.nan}, "lr = nan"),
+        ({"every": 0}, "every = 0"),
+        ({"ema": 1.0}, r"ema = 1\.0"),
+        ({"ema": -0.1}, r"ema = -0\.1"),
+        ({"batch_size": 101}, "batch_size = 101"),
+    ],
+)
+def test_bad_numbers_raise(options, words):
+    with pytest.raises(ValueError, match=words):
+        run(**options)
+
+
+def test_data_of_different_lengths_raises():
+    with pytest.raises(ValueError, match=r"\[100, 99\]"):
+        train(Noisy(), OBJECTIVE, (torch.zeros(100, 2), torch.zeros(99)), **OPTIONS)
+
+
+def test_the_moving_average_and_the_optimiser_by_hand():
+    """One linear weight, the loss ½(w − 1)²·…: AdamW with clipping and θ̄ ← βθ̄ + (1 − β)θ, written
+    out."""
+
+    class Weight(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.zeros(1))
+
+        def forward(self, x):
+            return self.w * x
+
+    class Square:
+        def draw(self, x, *, generator):
+            return ()
+
+        def __call__(self, network, x):
+            return (network(x) - x).square().mean(1)
+
+    x = torch.ones(4, 1)
+    result = train(
+        Weight(),
+        Square(),
+        (x,),
+        steps=6,
+        batch_size=4,
+        lr=0.1,
+        warmup=2,
+        ema=0.9,
+        cpu=True,
+        progress=False,
+    )
+    w, average, m, v, losses = 0.0, 0.0, 0.0, 0.0, []
+    for k in range(6):
+        losses.append((w - 1) ** 2)
+        g = 2 * (w - 1)
+        g = g / max(1.0, abs(g) + 1e-6)  # clipped to norm 1
+        m, v = 0.9 * m + 0.1 * g, 0.99 * v + 0.01 * g * g
+        lr = 0.1 * min(1, (k + 1) / 2) * 0.5 * (1 + math.cos(math.pi * k / 6))
+        w -= lr * (m / (1 - 0.9 ** (k + 1))) / (math.sqrt(v / (1 - 0.99 ** (k + 1))) + 1e-8)
+        beta = min(0.9, (1 + k) / (10 + k))
+        average = beta * average + (1 - beta) * w
+    torch.testing.assert_close(result.losses, torch.tensor(losses), rtol=1e-5, atol=1e-6)
+    assert float(result.network.w.detach()) == pytest.approx(average, rel=1e-4)
+    assert not result.network.training
+
+
+def test_one_process_trains_in_one_precision_and_then_in_another():
+    """accelerate keeps the first choice of a process unless it is told to forget it."""
+    exact, rounded, again = (run(precision=p).losses for p in ("no", "bf16", "no"))
+    assert (
+        torch.equal(exact, again) and 0 < (exact - rounded).abs().max() < 0.1
+    )  # a product is right to 2⁻⁹ of it
+
+
+def test_learning_rate():
+    lr = [learning_rate(k, 100, 1.0, 10) for k in range(100)]
+    assert (
+        lr[0] == pytest.approx(0.1)
+        and max(lr) < 1
+        and lr[50] == pytest.approx(0.5)
+        and lr[99] < 1e-3
+    )
+    assert all(a < b for a, b in zip(lr[:9], lr[1:10])) and all(
+        a > b for a, b in zip(lr[10:], lr[11:])
+    )
+
+
+def test_an_epoch_sees_each_example_once():
+    n, size = 50, 8
+    for epoch in range(3):
+        batches = [training._batch(n, size, 0, epoch * 6 + k) for k in range(6)]
+        assert len(torch.cat(batches).unique()) == 48
+    assert not torch.equal(training._batch(n, size, 0, 0), training._batch(n, size, 0, 6))
+    assert torch.equal(training._batch(n, size, 0, 3), training._batch(n, size, 0, 3))
+    assert not torch.equal(training._batch(n, size, 0, 3), training._batch(n, size, 1, 3))
+
+
+def test_step_generator_depends_on_seed_and_step_only():
+    draw = lambda *key: torch.rand(3, generator=step_generator(*key))
+    assert torch.equal(draw(0, 1), draw(0, 1))
+    assert (
+        len(
+            {
+                tuple(draw(*key).tolist())
+                for key in ((0, 0), (0, 1), (1, 0), (1, 1), (0, -1), (11, 1), (1, 11))
+            }
+        )
+        == 7
+    )
+
+
+TWO = textwrap.dedent("""
+    import sys, torch
+    sys.path.insert(0, {tests!r})
+    from test_training import OBJECTIVE, data
+    from sdelib.networks import ScoreMLP
+    from sdelib.sdes import VP
+    from sdelib.own.training import train
+    from sdelib.own.weights import write_tensors
+    from accelerate import Accelerator
+    torch.set_num_threads(1)
+    torch.manual_seed(5)
+    accelerator = Accelerator(cpu=True)
+    assert accelerator.num_processes == 2
+    result = train(ScoreMLP(VP(), width=16), OBJECTIVE, data(), steps=30, batch_size=16, lr=1e-2, warmup=5, cpu=True, progress=False,
+                   checkpoint=sys.argv[1])
+    if accelerator.is_main_process:
+        write_tensors(sys.argv[2], {{"losses": result.losses, **result.network.state_dict()}}, {{}})
+""")
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(tmp_path):
+    """Two CPU processes (gloo) under torchrun, which is what accelerate launch starts: each takes
+    half of the same batch; float32 rounding is left."""
+    script = tmp_path / "two.py"
+    script.write_text(TWO.format(tests=str(HERE)))
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc_per_node",
+            "2",
+            str(script),
+            str(tmp_path / "run.safetensors"),
+            str(tmp_path / "two"),
+        ],
+        env=ENV,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    torch.manual_seed(5)
+    one = train(ScoreMLP(VP(), width=16), OBJECTIVE, data(), **{**OPTIONS, "steps": 30})
+    two, _ = weights.read_tensors(tmp_path / "two")
+    # Adam divides by √v, so rounding of 1e-7 in a gradient may grow: 1e-4 is far below the loss's
+    # change of 0.1 and more
+    torch.testing.assert_close(two["losses"], one.losses, rtol=1e-4, atol=1e-4)
+    for name, p in one.network.state_dict().items():
+        torch.testing.assert_close(two[name], p, rtol=1e-2, atol=1e-3)
+    assert float((one.losses[0] - one.losses[-5:].mean()).abs()) > 0.05

@@ -1,0 +1,204 @@
+"""Measure the built site: python tools/measure_site.py [PAGE …]
+(after `make book`; SDELIB_SITE names another folder)
+
+Serves the site on 127.0.0.1, opens each page in Chromium with an empty cache, scrolls to its end so
+that everything is loaded, and writes results/site.csv: what the page weighs, when it is first
+painted, and how far its parts jump.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import csv
+import datetime
+import functools
+import gzip
+import io
+import os
+import platform
+import statistics
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from sdelib.own.weights import atomic
+
+ROOT = Path(__file__).resolve().parents[2]
+SITE = Path(os.environ.get("SDELIB_SITE", ROOT / "_build" / "html"))
+OUT = ROOT / "results" / "site.csv"
+WIDTHS = (1280, 390)
+FIELDS = [
+    "page",
+    "requests",
+    "bytes",
+    "compressed_bytes",
+    *(
+        f"{name}_{width}"
+        for width in WIDTHS
+        for name in (
+            "first_paint_ms",
+            "least_first_paint_ms",
+            "layout_shift",
+            "layout_shift_without_widgets",
+        )
+    ),
+]
+
+TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".ico", ".ttf", ".wasm"}
+"""What a static host compresses; pictures and WOFF fonts are compressed in themselves and sent as
+they are."""
+
+WATCH = """() => {
+  window.shifted = 0;
+  new PerformanceObserver(list => list.getEntries().forEach(e => { if (!e.hadRecentInput) window.shifted += e.value; }))
+    .observe({ type: "layout-shift", buffered: true });
+}"""
+FIRST_PAINT = """() => new Promise(done => {
+  const seen = () => performance.getEntriesByName("first-contentful-paint")[0];
+  if (seen()) return done(seen().startTime);
+  new PerformanceObserver(() => { if (seen()) done(seen().startTime); }).observe({ type: "paint", buffered: true });
+})"""
+SCROLL = """async () => {
+  const root = document.scrollingElement;
+  for (let y = 0; y < root.scrollHeight; y += innerHeight) {
+    scrollTo({ top: y, behavior: "instant" });
+    await new Promise(done => setTimeout(done, 25));
+  }
+}"""
+SETTLED = """() => [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')].length
+  <= document.querySelectorAll(".sde-x:is([data-ready], [data-error]), .widget-notice").length"""
+
+
+@functools.cache
+def compressed(file: Path) -> int:
+    """Bytes on the wire: gzip -9 of text, other files as they are."""
+    data = file.read_bytes()
+    return len(gzip.compress(data, 9)) if file.suffix in TEXT else len(data)
+
+
+def weight(tab, address: str, site: Path = SITE) -> tuple[int, int, int]:
+    """(requests, bytes, compressed bytes) of a page and all that it loads until its end was
+    seen."""
+    asked: list[str] = []
+    note = lambda request: asked.append(request.url) if request.url.startswith("http") else None
+    tab.on("request", note)
+    tab.goto(address, wait_until="load")
+    tab.evaluate(SCROLL)
+    tab.wait_for_load_state("networkidle")
+    tab.remove_listener("request", note)
+    files = [site / unquote(urlsplit(url).path).lstrip("/") for url in dict.fromkeys(asked)]
+    files = [file for file in files if file.is_file()]
+    return len(asked), sum(file.stat().st_size for file in files), sum(map(compressed, files))
+
+
+def paint(tab, address: str) -> float:
+    """Milliseconds from the start of the navigation to the first text or picture."""
+    tab.goto(address, wait_until="load")
+    return tab.evaluate(FIRST_PAINT)
+
+
+def shift(tab, address: str, widgets: bool = True) -> float:
+    """The sum of all layout shifts, while the page loads and while it is scrolled to its end."""
+    if not widgets:
+        tab.route(
+            "**/host.js*", lambda route: route.fulfill(body="", content_type="text/javascript")
+        )
+    tab.add_init_script(f"({WATCH})()")
+    tab.goto(address, wait_until="load")
+    if widgets:
+        with contextlib.suppress(Exception):  # a widget that waits for a click is not drawn
+            tab.wait_for_function(SETTLED, timeout=5_000)
+    tab.wait_for_timeout(300)
+    tab.evaluate(SCROLL)
+    tab.wait_for_timeout(200)
+    return tab.evaluate("() => window.shifted")
+
+
+def pages(site: Path = SITE) -> list[str]:
+    """The pages that a reader opens: index.html only sends to the first of them."""
+    return sorted(
+        str(p.relative_to(site))
+        for p in site.rglob("*.html")
+        if "_static" not in p.parts and p != site / "index.html"
+    )
+
+
+@contextlib.contextmanager
+def fresh(browser, width: int):
+    """A tab with an empty cache."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def measure(browser, base: str, page: str, loads: int, site: Path = SITE) -> dict:
+    address, row = f"{base}/{page}", {"page": page}
+    with fresh(browser, 1280) as tab:
+        row["requests"], row["bytes"], row["compressed_bytes"] = weight(tab, address, site)
+    for width in WIDTHS:
+        times = []
+        for _ in range(loads):
+            with fresh(browser, width) as tab:
+                times.append(paint(tab, address))
+        row[f"first_paint_ms_{width}"], row[f"least_first_paint_ms_{width}"] = (
+            round(statistics.median(times)),
+            round(min(times)),
+        )
+        for name, widgets in (("layout_shift", True), ("layout_shift_without_widgets", False)):
+            with fresh(browser, width) as tab:
+                row[f"{name}_{width}"] = round(shift(tab, address, widgets), 4)
+    return row
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument(
+        "pages", nargs="*", help="measure these pages again and keep the rows of the others"
+    )
+    parser.add_argument(
+        "--loads", type=int, default=3, help="loads per width, of which the median is the time"
+    )
+    args = parser.parse_args()
+    if not (SITE / "index.html").is_file():
+        print("The site is not built: run `make book`.", file=sys.stderr)
+        return 1
+    sys.path.insert(0, str(ROOT / "tests"))
+    import drive
+
+    rows = {}
+    if args.pages and OUT.is_file():
+        with OUT.open(encoding="utf-8") as f:
+            rows = {
+                row["page"]: row
+                for row in csv.DictReader(line for line in f if not line.startswith("#"))
+            }
+    with drive.served(SITE) as base, drive.chromium() as browser:
+        version = browser.version
+        for page in args.pages or pages():
+            rows[page] = measure(browser, base, page, args.loads)
+            print(rows[page], flush=True)
+    f = io.StringIO()
+    f.write(f"""# command: python tools/measure_site.py
+# requests, bytes, compressed_bytes: a page with an empty cache and all that it loads until it was
+# scrolled to its end, at 1280 px.         compressed: gzip -9 of text ({" ".join(sorted(TEXT))}),
+# as a static host would send it; pictures and WOFF fonts as they are. first_paint_ms: first
+# contentful paint, median of {args.loads} loads with an empty cache from an uncompressed server on
+# 127.0.0.1; least: the fastest. layout_shift: the sum of all layout shifts while the page loads and
+# is scrolled to its end, which is at least Chromium's CLS;         without_widgets: the same with
+# the widgets' host left out.  1280, 390: width of the window in CSS pixels, 900 high. A page whose
+# times were disturbed by another job was measured again. device: {os.cpu_count()} CPU cores shared
+# with other jobs ({platform.machine()}), no GPU; Chromium {version} without a window date:
+# {datetime.date.today()}
+""")
+    table = csv.DictWriter(f, FIELDS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows[page] for page in sorted(rows))
+    atomic(OUT, lambda path: path.write_text(f.getvalue(), encoding="utf-8", newline="\n"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
