@@ -125,8 +125,8 @@ def colab(address, wheels, tmp_path, monkeypatch) -> str:
     for new in (stub, startup, spec):
         new.mkdir(parents=True)
     (stub / "__init__.py").touch()
-    (stub / "output.py").write_text(STUB)
-    (startup / "colab.py").write_text("import google.colab.output")
+    (stub / "output.py").write_text(STUB, encoding="utf-8")
+    (startup / "colab.py").write_text("import google.colab.output", encoding="utf-8")
     nowhere = "http://127.0.0.1:9"
     environment = {
         "PYTHONPATH": "",
@@ -158,7 +158,8 @@ def colab(address, wheels, tmp_path, monkeypatch) -> str:
                 "language": "python",
                 "env": environment,
             }
-        )
+        ),
+        encoding="utf-8",
     )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     return "colab"

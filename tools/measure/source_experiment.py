@@ -40,7 +40,9 @@ def main() -> None:
     if OUT.exists():
         done = list(
             csv.DictReader(
-                line for line in OUT.read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+                line
+                for line in OUT.read_text(encoding="utf-8").splitlines()
+                if not line.startswith("#")
             )
         )
     classifier, reference = weights.load("classifier"), stored_moments()
