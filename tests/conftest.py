@@ -245,5 +245,5 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(line)
     if path := os.environ.get("SDELIB_SKIPPED"):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a") as f:
+        with open(path, "a", encoding="utf-8") as f:
             f.writelines(f"  {line}\n" for line in lines)

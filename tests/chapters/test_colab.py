@@ -213,8 +213,11 @@ print(json.dumps({d.name: d.version for d in distributions()}))
 """
 
 FILES = """
+import importlib, pkgutil
 from pathlib import Path
 import sdelib
+for module in pkgutil.walk_packages(sdelib.__path__, "sdelib."):
+    importlib.import_module(module.name)
 folder = Path(sdelib.__file__).parent
 print(json.dumps([str(folder), *(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())]))
 """
@@ -223,7 +226,7 @@ print(json.dumps([str(folder), *(str(p.relative_to(folder)) for p in folder.rglo
 @pytest.mark.slow
 def test_the_setup_cell_installs_all_that_a_chapter_needs(fresh, run, tmp_path):
     """Every tracked file of the package, with its weights and its widgets, and what Colab lacks;
-    what Colab has stays as it was."""
+    what Colab has stays as it was, and every module of the wheel can be imported."""
     cells = [
         nbformat.v4.new_code_cell(source) for source in (LOOK, tool.setup_source(), LOOK, FILES)
     ]

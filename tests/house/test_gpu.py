@@ -184,7 +184,7 @@ def test_training_on_the_gpu_learns_what_the_cpu_learns():
 
 def test_training_in_bfloat16_learns_nearly_the_same():
     exact, rounded = learn(), learn(precision="bf16")
-    assert 0 < (exact - rounded).abs().max() and torch.allclose(
+    assert (exact - rounded).abs().max() > 0 and torch.allclose(
         exact, rounded, rtol=0.1
     )  # 8 bits in each product
 

@@ -114,7 +114,7 @@ SCRIPT = textwrap.dedent("""
 @pytest.mark.slow
 def test_sigkill_at_a_random_moment(tmp_path):
     script, checkpoint = tmp_path / "run.py", tmp_path / "run.safetensors"
-    script.write_text(SCRIPT.format(tests=str(HERE)))
+    script.write_text(SCRIPT.format(tests=str(HERE)), encoding="utf-8")
 
     def start(checkpoint, out):
         return subprocess.Popen(
@@ -391,7 +391,7 @@ def test_two_processes_train_as_one(tmp_path):
     """Two CPU processes (gloo) under torchrun, which is what accelerate launch starts: each takes
     half of the same batch; float32 rounding is left."""
     script = tmp_path / "two.py"
-    script.write_text(TWO.format(tests=str(HERE)))
+    script.write_text(TWO.format(tests=str(HERE)), encoding="utf-8")
     done = subprocess.run(
         [
             sys.executable,

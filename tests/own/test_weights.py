@@ -213,19 +213,19 @@ def test_tensors_that_are_no_network(bundled):
 @pytest.mark.fault
 def test_atomic_leaves_all_or_nothing(tmp_path):
     target = tmp_path / "deep" / "file.txt"
-    weights.atomic(target, lambda p: p.write_text("one"))
-    assert target.read_text() == "one"
+    weights.atomic(target, lambda p: p.write_text("one", encoding="utf-8"))
+    assert target.read_text(encoding="utf-8") == "one"
 
     def half(p):
-        p.write_text("tw")
+        p.write_text("tw", encoding="utf-8")
         assert (
-            target.read_text() == "one" and p.parent == target.parent
+            target.read_text(encoding="utf-8") == "one" and p.parent == target.parent
         )  # written beside it, so the rename is atomic
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
         weights.atomic(target, half)
-    assert target.read_text() == "one" and list(target.parent.iterdir()) == [target]
+    assert target.read_text(encoding="utf-8") == "one" and list(target.parent.iterdir()) == [target]
 
 
 def test_every_bundled_file_is_whole():

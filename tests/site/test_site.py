@@ -259,13 +259,13 @@ def test_every_internal_link_and_anchor_resolves(site):
 
 
 def test_the_index_opens_the_first_page(site):
-    text = (SITE / "index.html").read_text()
+    text = (SITE / "index.html").read_text(encoding="utf-8")
     target = re.search(r'url=([^"\']+)', text)
     assert target and (SITE / target[1]).is_file()
 
 
 def test_the_site_holds_the_pages_of_the_table_of_contents_and_no_others(site):
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     expected = {
         toc["root"],
         *(entry["file"] for part in toc["parts"] for entry in part["chapters"]),
@@ -276,12 +276,12 @@ def test_the_site_holds_the_pages_of_the_table_of_contents_and_no_others(site):
 
 
 def test_launch_and_download_buttons(site):
-    config = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
     where = config["url"].removeprefix("https://github.com/")
     for path in [*sorted((ROOT / "chapters").glob("*.ipynb")), ROOT / "book" / "intro.ipynb"]:
         name = str(path.relative_to(ROOT))
         html = SITE / Path(name).with_suffix(".html")
-        text = html.read_text()
+        text = html.read_text(encoding="utf-8")
         assert (
             f"https://colab.research.google.com/github/{where}/blob/{config['branch']}/{name}"
             in text

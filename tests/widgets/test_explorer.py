@@ -476,7 +476,8 @@ def page(tmp_path_factory):
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title></head><body>'
         + "\n<hr>\n".join(bodies)
         + script(STATE, nb.metadata.widgets[STATE])
-        + '<script src="host.js"></script></body></html>'
+        + '<script src="host.js"></script></body></html>',
+        encoding="utf-8",
     )
     shutil.copy(ROOT / "book" / "_static" / "host.js", folder)
     return folder
@@ -593,9 +594,10 @@ def test_the_picture_follows_the_theme(page, new_tab):
 @pytest.mark.fault
 @pytest.mark.browser
 def test_damaged_frames_are_reported_in_the_widget(page, tmp_path, new_tab):
-    text = (page / "index.html").read_text()
+    text = (page / "index.html").read_text(encoding="utf-8")
     (tmp_path / "index.html").write_text(
-        re.sub(r'"frames": "(.{40})', lambda m: '"frames": "' + "A" * 40, text)
+        re.sub(r'"frames": "(.{40})', lambda m: '"frames": "' + "A" * 40, text),
+        encoding="utf-8",
     )
     shutil.copy(page / "host.js", tmp_path)
     tab = new_tab()
@@ -633,7 +635,7 @@ def lab(tmp_path_factory):
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
     }
-    log = open(folder / "log.txt", "w")
+    log = open(folder / "log.txt", "wb")  # noqa: SIM115
     server = subprocess.Popen(
         [
             sys.executable,
@@ -659,7 +661,7 @@ def lab(tmp_path_factory):
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            assert server.poll() is None, (folder / "log.txt").read_text()
+            assert server.poll() is None, (folder / "log.txt").read_text(encoding="utf-8")
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}", token, folder / "work"
     finally:

@@ -13,7 +13,18 @@ import sys
 import numpy as np
 import pytest
 import torch
-from helpers import (DRAWN, HOWS, ROOT, SECONDS, complaints, drive, javascript, look, missing, served, widgets)
+from helpers import (
+    DRAWN,
+    HOWS,
+    ROOT,
+    SECONDS,
+    complaints,
+    drive,
+    javascript,
+    look,
+    served,
+    widgets,
+)
 
 from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import Still
