@@ -8,6 +8,7 @@ import torch
 
 from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import geometric_times, uniform_times
 from sdelib.integration import Counted, solve, trajectory
 from sdelib.predictor_corrector import (
@@ -20,7 +21,6 @@ from sdelib.predictor_corrector import (
     stay,
 )
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import euler_maruyama, heun, sra
 
 PROCESSES = [VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]

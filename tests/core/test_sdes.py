@@ -8,10 +8,11 @@ import torch
 from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck
 from sdelib.brownian import Still, WhiteNoise
 from sdelib.checks import like
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import uniform_times
 from sdelib.integration import solve
 from sdelib.reversal import Reverse
-from sdelib.sdes import SDE, VE, VP, NoiseLevel, SubVP
+from sdelib.sdes import SDE
 
 GAUSSIAN = [
     VE(0.01, 5.0),

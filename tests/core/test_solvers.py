@@ -9,12 +9,13 @@ import torch
 
 from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.few_steps import DPMSolver, EDMHeun
 from sdelib.grids import geometric_times, karras_times, uniform_times
 from sdelib.integration import Counted, adaptive, integrate, solve, trajectory
 from sdelib.predictor_corrector import exponential, stay
 from sdelib.reversal import Reverse, denoise
-from sdelib.sdes import SDE, VE, VP, NoiseLevel, SubVP
+from sdelib.sdes import SDE
 from sdelib.solvers import euler_maruyama, heun, heun_ito, milstein, platen, sra
 
 FORWARD = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP()]
