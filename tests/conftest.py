@@ -93,10 +93,10 @@ def bundled(tmp_path, monkeypatch):
 
     from sdelib.book.classifier import GarmentClassifier, features
     from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser
+    from sdelib.families import VE
     from sdelib.metrics import moments
     from sdelib.networks import ScoreUNet
     from sdelib.own import weights
-    from sdelib.sdes import VE
 
     folder = tmp_path / "bundled"
     monkeypatch.setattr(weights, "BUNDLED", folder)
@@ -245,5 +245,5 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line(line)
     if path := os.environ.get("SDELIB_SKIPPED"):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a") as f:
+        with open(path, "a", encoding="utf-8") as f:
             f.writelines(f"  {line}\n" for line in lines)

@@ -20,10 +20,12 @@ from ..brownian import BrownianPath
 from ..checks import a_generator, require, whole
 from ..densities import GaussianMixture
 from ..grids import geometric_times
+from ..integration import solve
 from ..metrics import sliced_wasserstein
 from ..reversal import Reverse, Score
 from ..sdes import GaussianSDE
-from ..solvers import Step, euler_maruyama, heun, solve
+from ..solvers import euler_maruyama, heun
+from ..stepping import Step
 
 ERRORS = ("score", "step", "start", "stop")
 

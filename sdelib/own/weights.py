@@ -171,7 +171,7 @@ def provenance(name: str) -> dict:
 
 
 # ---- A spec is {"class": "sdelib.denoiser.Denoiser", "config": {argument: value}}; a process among
-#      the values is {"class": "sdelib.sdes.VE", "sigma_min": …}. It says how a network is rebuilt.
+#      the values is {"class": "sdelib.families.VE", "sigma_min": …}. It says how a network is rebuilt.
 
 
 def _spec(network: nn.Module) -> dict:

@@ -63,7 +63,7 @@ def is_stand_in(found, n):
         and found.images.dtype == torch.float32
     )
     assert found.labels.shape == (n,) and found.labels.dtype == torch.int64
-    assert 0 <= float(found.images.min()) and float(found.images.max()) <= 1
+    assert float(found.images.min()) >= 0 and float(found.images.max()) <= 1
     assert set(found.labels.tolist()) <= set(range(10))
 
 

@@ -14,12 +14,12 @@ from helpers import drawn as read
 from sdelib.book.classifier import ClassificationLoss, GarmentClassifier, features
 from sdelib.book.data import CLASSES, FASHION_MNIST_DISTANCE
 from sdelib.denoiser import SIGMA_MIN, first_time, score_from
+from sdelib.families import VE, VP, NoiseLevel
 from sdelib.grids import karras_times
 from sdelib.metrics import moments
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
 from sdelib.sampling import GRIDS, SOLVERS, in_batches, sample_images
-from sdelib.sdes import VE, VP, NoiseLevel
 from sdelib.solvers import euler_maruyama, heun
 
 # ---- as a reader would run it
@@ -30,7 +30,7 @@ def test_the_command_of_the_readme(tmp_path):
     out = tmp_path / "samples.npz"
     command = next(
         line
-        for line in (ROOT / "README.md").read_text().splitlines()
+        for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
         if line.startswith("python -m sdelib sample")
     )
     words = [*command.split()[3:], "--steps", "3"]
@@ -483,7 +483,7 @@ def test_cuda_that_is_missing(bundled, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.fault
 def test_a_place_that_cannot_be_written(bundled, tmp_path, capsys):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     for out, words in ((tmp_path / "file" / "x.npz", "file"), (tmp_path, "is a folder")):
         assert draw(out) == 1
         said = capsys.readouterr().err
@@ -826,7 +826,10 @@ def test_evaluate_without_real_data_uses_the_bundled_moments(
     bundled, stand_in, samples, tmp_path, capsys
 ):
     assert call("evaluate", "--samples", samples, "--json", tmp_path / "r.json") == 0
-    said, report = capsys.readouterr().out, json.loads((tmp_path / "r.json").read_text())
+    said, report = (
+        capsys.readouterr().out,
+        json.loads((tmp_path / "r.json").read_text(encoding="utf-8")),
+    )
     assert "bundled moments" in report["against"] and report["floor"] is None
     assert (
         report["n"] == 60
@@ -879,7 +882,7 @@ def test_evaluate_against_real_images(bundled, tmp_path, capsys):
             )
             == 0
         )
-        found[name] = json.loads((tmp_path / "r.json").read_text())
+        found[name] = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert "floor, real against real" in capsys.readouterr().out
     floor = found["real"]["floor"]
     assert floor["mean"] > 0 and floor["standard_error"] > 0 and found["real"]["nfe"] is None

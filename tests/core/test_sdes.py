@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck
-from sdelib.brownian import WhiteNoise
+from sdelib.brownian import Still, WhiteNoise
 from sdelib.checks import like
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import uniform_times
+from sdelib.integration import solve
 from sdelib.reversal import Reverse
-from sdelib.sdes import SDE, VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import solve
+from sdelib.sdes import SDE
 
 GAUSSIAN = [
     VE(0.01, 5.0),
@@ -165,8 +166,8 @@ def test_geometric_brownian_law():
         (lambda: VE(0.0, 1.0), ["sigma_min", "0.0"]),
         (lambda: VE(0.1, math.inf), ["sigma_max", "inf"]),
         (lambda: VE(0.1, 1.0, T=0.0), ["T", "0.0"]),
-        (lambda: VE.power(1.0), ["sigma", "1.0"]),
-        (lambda: VE.power(math.nan), ["sigma", "nan"]),
+        (lambda: VE.power(1.0), ["base", "1.0"]),
+        (lambda: VE.power(math.nan), ["base", "nan"]),
         (lambda: VP(1.0, 1.0), ["beta_min", "beta_max", "1.0"]),
         (lambda: VP(-1.0, 1.0), ["beta_min", "-1.0"]),
         (lambda: SubVP(0.1, 20.0, T=-1.0), ["T", "-1.0"]),
@@ -234,19 +235,42 @@ def test_reverse_drift_and_diffusion(eta):
     assert float(reverse.diffusion(x, at(0.5))) == 3 * eta
 
 
-def test_a_bad_score_is_named_with_its_time():
-    x = torch.ones(3, 2)
-    nan = Reverse(VE(), lambda x, t: torch.where(t < 0.5, torch.nan, 1.0) * x)
-    nan.drift(x, torch.tensor(0.75))
-    with pytest.raises(ValueError, match=r"score.*nan at t = 0\.25"):
-        nan.drift(x, torch.tensor(0.25))
-    with pytest.raises(ValueError, match=r"score.*inf at t = 0\.5"):
-        Reverse(VE(), lambda x, t: x / 0).drift(x, torch.tensor(0.5))
+def test_a_score_of_another_shape_is_named():
     with pytest.raises(ValueError, match=r"score.*shape \(3,\).*\(3, 2\)"):
-        Reverse(VE(), lambda x, t: x.sum(1)).drift(x, torch.tensor(0.5))
+        Reverse(VE(), lambda x, t: x.sum(1)).drift(torch.ones(3, 2), torch.tensor(0.5))
 
 
-GAUSSIAN = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(50.0), VP(0.5, 3.0, T=2.0)]
+@pytest.mark.fault
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_score_that_is_not_finite_is_named_with_its_time(bad):
+    """By the loop, which looks once a step; a score alone may be asked for anything."""
+    x = torch.ones(3, 2)
+    sde = Reverse(VE(), lambda x, t: torch.where(t < 0.5, bad, -1.0) * x)
+    times = uniform_times(1.0, 0.0, 4)
+    with pytest.raises(ValueError, match=rf"from t = 0\.25 to 0: score.* -?{bad} at t = 0\.25"):
+        solve(sde, x, times, noise=Still(x))
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_reverse_refuses_a_noise_that_depends_on_x(declared):
+    """At once where the forward equation declares it, and where it does not, at the first step."""
+
+    class Own(Linear):
+        noise = "own" if declared else "unknown"
+
+        def diffusion(self, x, t):
+            return x
+
+    x = torch.ones(3, 2)
+    with pytest.raises(ValueError, match="forward = |sde = .*'own'"):
+        solve(Reverse(Own(), lambda x, t: -x), x, uniform_times(1.0, 0.5, 4), noise=Still(x))
+
+
+def test_a_forward_equation_refuses_a_descending_grid():
+    x = torch.ones(3, 2)
+    for sde in GAUSSIAN:
+        with pytest.raises(ValueError, match=r"times = \(.*it descends"):
+            solve(sde, x, uniform_times(sde.T, 0.1 * sde.T, 4), noise=Still(x))
 
 
 @pytest.mark.parametrize("sde", GAUSSIAN)

@@ -12,11 +12,11 @@ import torch
 from sdelib.book.baking import RECIPES, stored_table
 from sdelib.book.classifier import features
 from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.families import VE, VP, SubVP
 from sdelib.own import weights
 from sdelib.own.devices import device_name, on_gpu
 from sdelib.own.training import train
 from sdelib.sampling import SOLVERS, in_bfloat16, sample_denoiser
-from sdelib.sdes import VE, VP, SubVP
 from sdelib.widgets import Explorer
 from sdelib.widgets.frames import decode
 
@@ -184,7 +184,7 @@ def test_training_on_the_gpu_learns_what_the_cpu_learns():
 
 def test_training_in_bfloat16_learns_nearly_the_same():
     exact, rounded = learn(), learn(precision="bf16")
-    assert 0 < (exact - rounded).abs().max() and torch.allclose(
+    assert (exact - rounded).abs().max() > 0 and torch.allclose(
         exact, rounded, rtol=0.1
     )  # 8 bits in each product
 

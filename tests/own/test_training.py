@@ -16,11 +16,11 @@ import pytest
 import torch
 from torch import nn
 
+from sdelib.families import VP
 from sdelib.networks import ScoreMLP
 from sdelib.own import training, weights
 from sdelib.own.training import learning_rate, step_generator, train
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VP
 
 HERE = Path(__file__).resolve().parent
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
@@ -114,7 +114,7 @@ SCRIPT = textwrap.dedent("""
 @pytest.mark.slow
 def test_sigkill_at_a_random_moment(tmp_path):
     script, checkpoint = tmp_path / "run.py", tmp_path / "run.safetensors"
-    script.write_text(SCRIPT.format(tests=str(HERE)))
+    script.write_text(SCRIPT.format(tests=str(HERE)), encoding="utf-8")
 
     def start(checkpoint, out):
         return subprocess.Popen(
@@ -371,7 +371,7 @@ TWO = textwrap.dedent("""
     sys.path.insert(0, {tests!r})
     from test_training import OBJECTIVE, data
     from sdelib.networks import ScoreMLP
-    from sdelib.sdes import VP
+    from sdelib.families import VP
     from sdelib.own.training import train
     from sdelib.own.weights import write_tensors
     from accelerate import Accelerator
@@ -391,7 +391,7 @@ def test_two_processes_train_as_one(tmp_path):
     """Two CPU processes (gloo) under torchrun, which is what accelerate launch starts: each takes
     half of the same batch; float32 rounding is left."""
     script = tmp_path / "two.py"
-    script.write_text(TWO.format(tests=str(HERE)))
+    script.write_text(TWO.format(tests=str(HERE)), encoding="utf-8")
     done = subprocess.run(
         [
             sys.executable,

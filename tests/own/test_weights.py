@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from sdelib.book.classifier import GarmentClassifier
+from sdelib.families import VE, VP, SubVP
 from sdelib.networks import ScoreMLP, ScoreUNet
 from sdelib.own import weights
-from sdelib.sdes import VE, VP, SubVP
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def with_spec(folder, spec):
 
 def test_the_file_says_how_its_network_is_rebuilt(bundled):
     weights.save("net", ScoreMLP(VE(0.02, 7.0), dim=3, width=16, data_mean=0.5), {})
-    sde = {"class": "sdelib.sdes.VE", "sigma_min": 0.02, "sigma_max": 7.0, "T": 1.0}
+    sde = {"class": "sdelib.families.VE", "sigma_min": 0.02, "sigma_max": 7.0, "T": 1.0}
     config = {"sde": sde, "dim": 3, "width": 16, "data_mean": 0.5, "data_std": 1.0}
     assert spec_of("net") == {"class": "sdelib.networks.ScoreMLP", "config": config}
 
@@ -213,19 +213,19 @@ def test_tensors_that_are_no_network(bundled):
 @pytest.mark.fault
 def test_atomic_leaves_all_or_nothing(tmp_path):
     target = tmp_path / "deep" / "file.txt"
-    weights.atomic(target, lambda p: p.write_text("one"))
-    assert target.read_text() == "one"
+    weights.atomic(target, lambda p: p.write_text("one", encoding="utf-8"))
+    assert target.read_text(encoding="utf-8") == "one"
 
     def half(p):
-        p.write_text("tw")
+        p.write_text("tw", encoding="utf-8")
         assert (
-            target.read_text() == "one" and p.parent == target.parent
+            target.read_text(encoding="utf-8") == "one" and p.parent == target.parent
         )  # written beside it, so the rename is atomic
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
         weights.atomic(target, half)
-    assert target.read_text() == "one" and list(target.parent.iterdir()) == [target]
+    assert target.read_text(encoding="utf-8") == "one" and list(target.parent.iterdir()) == [target]
 
 
 def test_every_bundled_file_is_whole():
