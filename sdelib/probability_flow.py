@@ -15,7 +15,7 @@ import torch
 from scipy.integrate import RK45, solve_ivp
 from torch import Tensor
 
-from .checks import finite, floats, positive, require, same_shape
+from .checks import finite, floats, number, positive, require, same_shape
 from .reversal import Reverse, Score
 from .sdes import SDE, GaussianSDE
 
@@ -40,7 +40,7 @@ def flow(
     no step is short enough.
     """
     ode = Reverse(sde, score, eta=0.0)
-    slope = lambda t, x: [ode.drift(x, torch.tensor(t).to(x))]
+    slope = lambda t, x: [ode.drift(x, number(t, x))]
     (x,), nfe = solve_rk45(slope, [x], start, stop, rtol, atol)
     return x, nfe
 
