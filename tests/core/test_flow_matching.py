@@ -9,6 +9,7 @@ import torch
 from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import Still, WhiteNoise
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.few_steps import DPMSolver
 from sdelib.flow_matching import (
     FlowMatchingLoss,
@@ -19,11 +20,11 @@ from sdelib.flow_matching import (
     velocity_from_score,
 )
 from sdelib.grids import karras_times, uniform_times
+from sdelib.integration import solve
 from sdelib.own.training import train
-from sdelib.reversal import Reverse
+from sdelib.reversal import Reverse, denoise
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import denoise, euler_maruyama, heun, solve
+from sdelib.solvers import euler_maruyama, heun
 
 PATHS = [StraightPath(), VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["straight", "VE", "VP", "SubVP", "NoiseLevel"]
@@ -357,7 +358,7 @@ def test_bad_input_is_named():
             FlowMatchingLoss(path)(wrong, x, torch.full((3,), 0.5), x)
     with pytest.raises(ValueError, match="t_min"):
         FlowMatchingLoss(path, t_min=1.0)
-    with pytest.raises(ValueError, match="takes"):
+    with pytest.raises(ValueError, match="x has shape"):
         VelocityMLP(path)(torch.zeros(3, 5), torch.tensor(0.5))
 
 

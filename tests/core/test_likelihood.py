@@ -7,8 +7,8 @@ import torch
 
 from sdelib.book.toys import garden
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.likelihood import Hutchinson, exact_trace, log_likelihood, prior_log_prob
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 
 PROCESSES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "NoiseLevel"]
