@@ -21,6 +21,7 @@ from sdelib.langevin import (
     shell_overlap,
 )
 from sdelib.reversal import denoise
+from sdelib.sdes import SDE
 
 N = 20_000
 
