@@ -12,92 +12,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
 from .checks import require, whole
-from .denoiser import SIGMA_MIN, first_time, score_from
-from .few_steps import DPMSolver, EDMHeun
-from .grids import Grid, geometric_times, karras_times, uniform_grid
+from .grids import Grid, uniform_grid
 from .integration import AnyStep, Counted, integrate
-from .predictor_corrector import PredictorCorrector, ancestral, exponential, reverse_diffusion, stay
 from .reversal import Reverse, Score, denoise, evaluations_of
 from .sdes import GaussianSDE
-from .solvers import euler_maruyama, heun, heun_ito, milstein, platen, sra
-from .stepping import Step, as_step
-
-
-@dataclass(frozen=True)
-class Solver:
-    """make(steps, generator) → a step for one solve of that many steps, and the η of the Reverse it
-    runs on."""
-
-    make: Callable[[int, torch.Generator], Step]
-    eta: float
-
-    @property
-    def evaluations(self) -> int:
-        """Evaluations of the score that each step costs."""
-        return self.make(1, torch.Generator()).evaluations
-
-    def steps(self, evaluations: int) -> int:
-        """The most steps that, with the denoising at the end, cost at most so many evaluations; at
-        least 1."""
-        return max(1, (evaluations - 1) // self.evaluations)
-
-
-def _always(step: Step) -> Callable[[int, torch.Generator], Step]:
-    return lambda steps, generator: step
-
-
-def _rk45(steps: int, generator: torch.Generator) -> Step:
-    from .probability_flow import rk45  # which needs scipy
-
-    return as_step(rk45)
-
-
-def _corrected(predictor: Step) -> Callable[[int, torch.Generator], Step]:
-    return lambda steps, generator: PredictorCorrector(predictor, 0.16, generator=generator)
-
-
-def _churned(steps: int, generator: torch.Generator) -> Step:
-    return EDMHeun(churn=10.0, steps=steps, s_min=0.05, s_max=50.0)
-
-
-SOLVERS: dict[str, Solver] = {
-    "euler-maruyama": Solver(_always(euler_maruyama), 1.0),
-    "platen": Solver(_always(platen), 1.0),
-    "milstein": Solver(_always(milstein), 1.0),
-    "heun": Solver(_always(heun), 1.0),
-    "heun-ito": Solver(_always(heun_ito), 1.0),
-    "sra": Solver(_always(sra), 1.0),
-    "exponential": Solver(_always(exponential), 1.0),
-    "reverse-diffusion": Solver(_always(reverse_diffusion), 1.0),
-    "ancestral": Solver(_always(ancestral), 1.0),
-    "predictor-corrector": Solver(_corrected(reverse_diffusion), 1.0),
-    "annealed-langevin": Solver(_corrected(stay), 1.0),
-    "dpm++2m-sde": Solver(_always(DPMSolver()), 1.0),
-    "probability-flow-euler": Solver(_always(euler_maruyama), 0.0),
-    "probability-flow-heun": Solver(_always(heun), 0.0),
-    "probability-flow-rk45": Solver(_rk45, 0.0),
-    "ddim": Solver(_always(DPMSolver(1)), 0.0),
-    "dpm++2m": Solver(_always(DPMSolver()), 0.0),
-    "edm-heun": Solver(_always(EDMHeun()), 0.0),
-    "edm-churn": Solver(_churned, 0.0),
-}
-"""Name → Solver, for the command line, the widgets and the tables; in the notebooks a step is
-passed as a function."""
-
-GRIDS: dict[str, Grid] = {
-    "uniform": uniform_grid,
-    "geometric": geometric_times,
-    "karras": karras_times,
-}
-"""Name → grid, likewise."""
+from .solvers import euler_maruyama
 
 
 def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:
@@ -130,21 +55,6 @@ def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:
         return torch.cat(done)
 
     return split
-
-
-def in_bfloat16(f: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """f(x, …) with its convolutions and matrix products in bfloat16 (torch.autocast), and the
-    result in the type of x.
-
-    Faster on a GPU that has it. A value is then right to about 2⁻⁸, its 8 bits: less than a solver
-    with few steps gets wrong.
-    """
-
-    def cast(x: Tensor, *rest, **more) -> Tensor:
-        with torch.autocast(x.device.type, torch.bfloat16):
-            return f(x, *rest, **more).to(x.dtype)
-
-    return cast
 
 
 @torch.no_grad()
@@ -191,63 +101,3 @@ def sample_images(
     if denoised:
         x = denoise(sde, counted, x, torch.tensor(t_min))
     return x.clamp(0, 1).cpu(), counted.calls * evaluations_of(score)
-
-
-def sample_score(
-    score: Score,
-    sde: GaussianSDE,
-    n: int,
-    *,
-    solver: str = "dpm++2m",
-    evaluations: int = 18,
-    grid: str = "karras",
-    generator: torch.Generator,
-    device: torch.device | str = "cpu",
-    progress: bool = False,
-) -> tuple[Tensor, int]:
-    """(images, nfe): n images from a score made of a denoiser (also a guided or a posterior one), by
-    a solver and a grid given by name.
-
-    evaluations: the most that the solver may take, the noiseless last one included. It stops where
-    std/scale is the smallest noise that denoisers are trained on.
-    Raises ValueError for a solver or a grid that SOLVERS and GRIDS do not have, evaluations below
-    2, and as `sample_images`.
-    """
-    for name, value, known in (("solver", solver, SOLVERS), ("grid", grid, GRIDS)):
-        require(value in known, name, value, f"there are {', '.join(known)}")
-    whole(2, evaluations=evaluations)  # one step, and the denoising at the end
-    chosen = SOLVERS[solver]
-    steps = chosen.steps(evaluations)
-    return sample_images(
-        score,
-        sde,
-        n,
-        steps=steps,
-        step=chosen.make(steps, generator),
-        eta=chosen.eta,
-        grid=GRIDS[grid],
-        generator=generator,
-        t_min=first_time(sde, 1.0001 * SIGMA_MIN),
-        batch=None,
-        device=device,
-        progress=progress,
-    )
-
-
-def sample_denoiser(
-    denoiser: Callable[..., Tensor],
-    sde: GaussianSDE,
-    n: int,
-    *,
-    label: Tensor | int | None = None,
-    guidance: float = 1.0,
-    batch: int = 50,
-    **how: Any,
-) -> tuple[Tensor, int]:
-    """(images, nfe): `sample_score` of `score_from(denoiser, sde, label, guidance)`, with the
-    keyword arguments `how`.
-
-    batch: images the network sees at once.  Raises ValueError as `sample_score` and `score_from`.
-    """
-    network = in_batches(denoiser, batch)
-    return sample_score(score_from(network, sde, label=label, guidance=guidance), sde, n, **how)

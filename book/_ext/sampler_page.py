@@ -66,7 +66,7 @@ def drawn():
     import torch
 
     from sdelib.families import VE
-    from sdelib.sampling import sample_denoiser
+    from sdelib.own.by_name import sample_denoiser
     from sdelib.widgets.frames import images
 
     pictures, _ = sample_denoiser(
@@ -137,7 +137,7 @@ def choices(name: str, label: str, groups: dict[str, dict[str, str]], start: str
 
 def controls() -> list[dict]:
     from sdelib.book.data import CLASSES
-    from sdelib.sampling import GRIDS, SOLVERS
+    from sdelib.own.by_name import GRIDS, SOLVERS
     from sdelib.widgets import Slider, Switch
 
     names = lambda eta: {

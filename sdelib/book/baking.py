@@ -16,11 +16,13 @@ from ..denoiser import score_from
 from ..families import VE
 from ..grids import uniform_times
 from ..integration import integrate
-from ..inverse_problems import Mask, isotropic, observe, posterior_score
+from ..inverse_problems import isotropic, posterior_score
 from ..own import weights
+from ..own.by_name import SOLVERS, sample_denoiser, sample_score
 from ..own.devices import on_gpu
+from ..own.operators import Mask, observe
 from ..reversal import Reverse, denoise
-from ..sampling import SOLVERS, sample_denoiser, sample_images, sample_score
+from ..sampling import sample_images
 from ..solvers import euler_maruyama, heun, platen
 from ..widgets import Paint, Slider, Switch, Table
 from ..widgets.frames import images

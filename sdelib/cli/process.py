@@ -11,8 +11,9 @@ from ..book.data import CLASSES
 from ..denoiser import Denoiser, score_from
 from ..families import VE, VP, SubVP
 from ..own import weights
+from ..own.devices import in_bfloat16
 from ..reversal import Score
-from ..sampling import in_batches, in_bfloat16
+from ..sampling import in_batches
 from ..sdes import GaussianSDE
 from .common import ratio
 

@@ -14,7 +14,7 @@ import torch.distributed
 
 from .. import sampling
 from ..own import weights
-from ..sampling import GRIDS, SOLVERS
+from ..own.by_name import GRIDS, SOLVERS
 from ..sdes import GaussianSDE
 from .common import COUNT, POSITIVE, SEED, chosen_device, number, writable
 from .process import label, process, score, scores

@@ -1,9 +1,9 @@
-// The solvers of sdelib in float64 (solvers.py, predictor_corrector.py, few_steps.py, sampling.py).
+// The solvers of sdelib in float64 (solvers.py, predictor_corrector.py, few_steps.py, own/by_name.py).
 // A step takes x from t to t + dt, dt < 0; dw = √|dt| z
 
 import { GRIDS, firstTime } from "./processes.js";
 
-const SNR = 0.16; // the correctors' signal-to-noise ratio (sampling.py)
+const SNR = 0.16; // the correctors' signal-to-noise ratio (own/by_name.py)
 
 function sum(...terms) {
   // Σ a·x over the pairs [a, x] of a number and an array
@@ -145,7 +145,7 @@ function edmHeun(churn, steps, low, high) {
   };
 }
 
-// ---- sampling.py -----------------------------------------------------------------------------------
+// ---- own/by_name.py --------------------------------------------------------------------------------
 
 const solver = (eta, cost, make) => ({
   eta,

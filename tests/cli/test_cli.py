@@ -19,7 +19,8 @@ from sdelib.grids import karras_times
 from sdelib.metrics import moments
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
-from sdelib.sampling import GRIDS, SOLVERS, in_batches, sample_images
+from sdelib.own.by_name import GRIDS, SOLVERS
+from sdelib.sampling import in_batches, sample_images
 from sdelib.solvers import euler_maruyama, heun
 
 # ---- as a reader would run it

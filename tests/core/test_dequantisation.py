@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sdelib.densities import GaussianMixture
-from sdelib.dequantisation import (
+from sdelib.own.dequantisation import (
     Decoder,
     bits_per_dim,
     dequantise,

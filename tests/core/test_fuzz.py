@@ -27,7 +27,6 @@ from sdelib import (
     checks,
     denoiser,
     densities,
-    dequantisation,
     empirical,
     families,
     few_steps,
@@ -46,13 +45,13 @@ from sdelib import (
     sampling,
     score_matching,
     solvers,
-    state_rules,
     stepping,
     widgets,
 )
-from sdelib.book import classifier, data, plotting, toys
+from sdelib.book import classifier, data, plotting, state_rules, toys
 from sdelib.book import four_errors as errors
 from sdelib.checks import finite
+from sdelib.own import by_name, dequantisation, devices, operators
 from sdelib.widgets import frames
 
 configuration.set_hypothesis_home_dir(
@@ -726,22 +725,22 @@ def test_guidance(f, draw):
 # ---------------------------------------------------------------- inverse problems
 
 LINEAR = (
-    inverse_problems.Matrix,
-    inverse_problems.Mask,
-    inverse_problems.Pool,
-    inverse_problems.Blur,
-    inverse_problems.Identity,
+    operators.Matrix,
+    operators.Mask,
+    operators.Pool,
+    operators.Blur,
+    operators.Identity,
 )
 
 
 def operator(draw, f):
-    if f is inverse_problems.Matrix:
+    if f is operators.Matrix:
         return f(
             torch.full(
                 draw(often(((1, 2), (2, 2)), (2,), (0, 2), (1, 3))), draw(often((1.0,), math.nan))
             )
         )
-    if f is inverse_problems.Mask:
+    if f is operators.Mask:
         seen = torch.tensor([True, False])
         return f(
             draw(
@@ -754,13 +753,13 @@ def operator(draw, f):
                 )
             )
         )
-    if f is inverse_problems.Pool:
+    if f is operators.Pool:
         return f(draw(often((2, 1), 0, -1, 3, 2.5, math.nan)))
-    return f(draw(POSITIVE)) if f is inverse_problems.Blur else f()
+    return f(draw(POSITIVE)) if f is operators.Blur else f()
 
 
 def seen_by(f):
-    return IMAGES if f in (inverse_problems.Pool, inverse_problems.Blur) else POINTS
+    return IMAGES if f in (operators.Pool, operators.Blur) else POINTS
 
 
 @fuzzed(*LINEAR)
@@ -775,7 +774,7 @@ def test_operators(f, draw):
     return y, back
 
 
-@fuzzed(inverse_problems.observe)
+@fuzzed(operators.observe)
 def test_observe(f, draw):
     kind = draw(st.sampled_from(LINEAR))
     return f(
@@ -786,7 +785,7 @@ def test_observe(f, draw):
 def posed(draw):
     """(operator, y, x): sometimes they fit."""
     A, x = (
-        operator(draw, draw(st.sampled_from([inverse_problems.Mask, inverse_problems.Matrix]))),
+        operator(draw, draw(st.sampled_from([operators.Mask, operators.Matrix]))),
         points(draw),
     )
     return (
@@ -1098,7 +1097,7 @@ def test_four_errors(f, draw):
 # ---------------------------------------------------------------- sampling
 
 
-@fuzzed(sampling.sample_images, sampling.sample_score, sampling.sample_denoiser)
+@fuzzed(sampling.sample_images, by_name.sample_score, by_name.sample_denoiser)
 def test_sampling(f, draw):
     n, sde, shape = draw(often((1, 3), 0, -1, 1.5)), draw(PROCESS), (1, 28, 28)
     if f is sampling.sample_images:
@@ -1108,22 +1107,22 @@ def test_sampling(f, draw):
             t_min=draw(size(0.01, 0.1)),
             batch=draw(often((64, 2, None), 0, -1)),
             shape=shape,
-            grid=sampling.GRIDS[draw(st.sampled_from(list(sampling.GRIDS)))],
+            grid=by_name.GRIDS[draw(st.sampled_from(list(by_name.GRIDS)))],
             denoised=draw(st.booleans()),
             progress=False,
         )
         x, nfe = f(normal, sde, n, generator=generator(), **how)
     else:
         how = dict(
-            solver=draw(often(tuple(sampling.SOLVERS), "none")),
+            solver=draw(often(tuple(by_name.SOLVERS), "none")),
             evaluations=draw(often((2, 5), 0, 1, -1, 2.5)),
         )
-        if f is sampling.sample_denoiser:
+        if f is by_name.sample_denoiser:
             how |= dict(
                 label=draw(LABEL), guidance=draw(size(1.0)), batch=draw(often((50, 1), 0, -1))
             )
         x, nfe = f(
-            normal if f is sampling.sample_score else mean_of_normal,
+            normal if f is by_name.sample_score else mean_of_normal,
             sde,
             n,
             generator=generator(),
@@ -1133,14 +1132,14 @@ def test_sampling(f, draw):
     return x
 
 
-@fuzzed(sampling.in_batches, sampling.in_bfloat16)
+@fuzzed(sampling.in_batches, devices.in_bfloat16)
 def test_in_batches(f, draw):
     x = points(draw)
     batch = (draw(often((64, 2), 0, -1, 1.5)),) if f is sampling.in_batches else ()
     return shaped(f(normal, *batch)(x, time(draw, x)), x)
 
 
-@fuzzed(sampling.Solver)
+@fuzzed(by_name.Solver)
 def test_solver_names(f, draw):
     cost = draw(st.sampled_from((1, 2, 6)))
     step = stepping.one_step(evaluations=cost)(solvers.euler_maruyama.formula)

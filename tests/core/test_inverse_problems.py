@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from sdelib.book.state_rules import DPS, Replacement
 from sdelib.book.toys import garden
 from sdelib.brownian import WhiteNoise
 from sdelib.densities import GaussianMixture
@@ -16,21 +17,15 @@ from sdelib.few_steps import DPMSolver
 from sdelib.grids import karras_times
 from sdelib.integration import integrate
 from sdelib.inverse_problems import (
-    Blur,
-    Identity,
-    Mask,
-    Matrix,
-    Pool,
     conjugate_gradients,
     isotropic,
     no_covariance,
-    observe,
     posterior_score,
     tweedie,
 )
+from sdelib.own.operators import Blur, Identity, Mask, Matrix, Pool, observe
 from sdelib.reversal import Reverse
 from sdelib.solvers import euler_maruyama
-from sdelib.state_rules import DPS, Replacement
 
 f64 = dict(dtype=torch.float64)
 PRIOR = GaussianMixture(

@@ -14,9 +14,9 @@ from sdelib.book.classifier import features
 from sdelib.denoiser import Denoiser, DenoiserLoss
 from sdelib.families import VE, VP, SubVP
 from sdelib.own import weights
-from sdelib.own.devices import device_name, on_gpu
+from sdelib.own.by_name import SOLVERS, sample_denoiser
+from sdelib.own.devices import device_name, in_bfloat16, on_gpu
 from sdelib.own.training import train
-from sdelib.sampling import SOLVERS, in_bfloat16, sample_denoiser
 from sdelib.widgets import Explorer
 from sdelib.widgets.frames import decode
 

@@ -21,9 +21,9 @@ from sdelib.densities import GaussianMixture
 from sdelib.families import VE, VP, SubVP
 from sdelib.integration import Counted, integrate
 from sdelib.own import weights
+from sdelib.own.by_name import GRIDS, SOLVERS, sample_denoiser
 from sdelib.own.weights import BUNDLED
 from sdelib.reversal import Reverse, denoise
-from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser
 from sdelib.widgets import bundle
 
 NAME, PAGE = "denoiser-small", "book/sampler.html"

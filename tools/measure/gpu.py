@@ -22,9 +22,9 @@ from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
 from sdelib.families import VE
 from sdelib.own import weights
-from sdelib.own.devices import device_name, exact_products, on_gpu
+from sdelib.own.by_name import sample_denoiser
+from sdelib.own.devices import device_name, exact_products, in_bfloat16, on_gpu
 from sdelib.own.training import train
-from sdelib.sampling import in_bfloat16, sample_denoiser
 
 OUT = table.RESULTS / "gpu.csv"
 FIELDS = ("what", "subject", "device", "how", "batch", "value", "least", "most", "unit")

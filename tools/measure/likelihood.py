@@ -25,7 +25,10 @@ from torch import Tensor
 from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import first_time, score_from
 from sdelib.densities import GaussianMixture
-from sdelib.dequantisation import (
+from sdelib.families import VE
+from sdelib.likelihood import Hutchinson, log_likelihood, prior_log_prob
+from sdelib.own import weights
+from sdelib.own.dequantisation import (
     Decoder,
     bits_per_dim,
     dequantise,
@@ -33,9 +36,6 @@ from sdelib.dequantisation import (
     gaussian_bound,
     grey_levels,
 )
-from sdelib.families import VE
-from sdelib.likelihood import Hutchinson, log_likelihood, prior_log_prob
-from sdelib.own import weights
 from sdelib.own.devices import device_name, on_gpu
 
 OUT = table.RESULTS / "likelihood.csv"

@@ -21,8 +21,8 @@ from sdelib.denoiser import Denoiser, DenoiserLoss
 from sdelib.families import VE
 from sdelib.metrics import frechet_distance, moments
 from sdelib.own import weights
+from sdelib.own.by_name import sample_denoiser
 from sdelib.own.training import train
-from sdelib.sampling import sample_denoiser
 
 OUT = table.RESULTS / "tuning.csv"
 STEPS, BATCH, N, SEEDS = 800, 128, 500, (0, 1)

@@ -12,11 +12,12 @@ from dataclasses import KW_ONLY, dataclass
 import torch
 from torch import Tensor
 
-from .brownian import WhiteNoise
-from .checks import positive, require, within
-from .inverse_problems import Mask, Operator, measured
-from .reversal import Reverse, denoise, forward_of
-from .stepping import Around, Step, as_step
+from ..brownian import WhiteNoise
+from ..checks import positive, require, within
+from ..inverse_problems import Operator, measured
+from ..own.operators import Mask
+from ..reversal import Reverse, denoise, forward_of
+from ..stepping import Around, Step, as_step
 
 
 @dataclass(frozen=True)

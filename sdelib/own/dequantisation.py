@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import a_generator, finite, floats, like, positive, require, same_shape
+from ..checks import a_generator, finite, floats, like, positive, require, same_shape
 
 
 def grey_levels(images: Tensor) -> Tensor:
