@@ -11,15 +11,17 @@ device its queue, so the time loop does it once a step, and the formulas inside 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
 P, Value = ParamSpec("P"), TypeVar("Value")
+ORDINARY = "give numbers above 0, of ordinary size"
 
 
 def show(value: Any) -> str:
@@ -41,7 +43,7 @@ def require(holds: Any, name: str, value: Any, cure: str) -> None:
 def positive(**values: float) -> None:
     """All values are numbers above 0 whose square float32 can hold."""
     for name, value in values.items():
-        require(1e-18 < value < 1e18, name, value, "give a finite number above 0, of ordinary size")
+        require(1e-18 < value < 1e18, name, value, ORDINARY)
 
 
 def within(low: float, high: float, **values: float) -> None:
@@ -58,18 +60,15 @@ def whole(least: int = 1, **values: int) -> None:
         require(is_whole and operator.index(value) >= least, name, value, cure)
 
 
-def shares(**values: float) -> None:
-    """All values are shares of a whole, from 0 to 1."""
-    for name, value in values.items():
-        require(0 <= value <= 1, name, value, "give a share from 0 to 1")
+def rising(**values: float) -> None:
+    """All values are numbers above 0, as in `positive`, and each is below the next."""
+    positive(**values)
+    for (name, value), (above, bound) in itertools.pairwise(values.items()):
+        require(value < bound, name, value, f"give a number below {above} = {bound}")
 
 
 def levels(
-    name: str,
-    x: Tensor,
-    low: float = 1e-18,
-    high: float = 1e18,
-    cure: str = "give numbers above 0, of ordinary size",
+    name: str, x: Tensor, low: float = 1e-18, high: float = 1e18, cure: str = ORDINARY
 ) -> Tensor:
     """x, all of whose numbers lie in [low, high]. On a GPU a look would make it wait: there those
     outside become NaN, which the time loop finds."""
@@ -85,11 +84,7 @@ def levels(
 def ascending(name: str, values: Sequence[float] | Tensor) -> Tensor:
     """The values as a float64 tensor (n,), n ≥ 1: finite numbers above 0 that ascend."""
     v = torch.as_tensor(values, dtype=torch.float64)
-    holds = (
-        v.ndim == 1
-        and len(v) > 0
-        and bool((v > 0).all() & (v.diff() > 0).all() & v.isfinite().all())
-    )
+    holds = v.ndim == 1 and len(v) > 0 and 0 < v[0] and v[-1] < math.inf and (v.diff() > 0).all()
     require(holds, name, values, "give numbers above 0 that ascend, σ_1 < … < σ_L")
     return v
 
@@ -97,15 +92,13 @@ def ascending(name: str, values: Sequence[float] | Tensor) -> Tensor:
 def monotone(times: Tensor) -> Tensor:
     """The times (n,), n ≥ 2: finite, and either all ascending or all descending."""
     times = torch.as_tensor(times)
-    if times.ndim != 1 or len(times) < 2:
-        raise ValueError(f"times has shape {tuple(times.shape)}: give two or more, in one axis")
+    fits, cure = times.ndim == 1 and len(times) > 1, "give two or more, in one axis"
+    require(fits, "shape of times", tuple(times.shape), cure)
     gaps = times.diff()
-    turns = (~(gaps * gaps[0] > 0)).nonzero().flatten().tolist()
-    if turns:
-        i, (a, b) = turns[0], times[turns[0] : turns[0] + 2].tolist()
-        raise ValueError(
-            f"times is not strictly monotone: after times[{i}] = {a:g} comes times[{i + 1}] = {b:g}"
-        )
+    for i in (~(gaps * gaps[0] > 0)).nonzero().flatten().tolist():
+        a, b = times[i : i + 2].tolist()
+        cure = f"then comes times[{i + 1}] = {b:g}, which is not strictly monotone"
+        require(False, f"times[{i}]", a, cure)
     return finite("times", times)
 
 
@@ -113,10 +106,8 @@ def floats(x: Tensor, name: str = "x", axes: int = 0) -> Tensor:
     """x, which is float32 or float64 and has at least so many axes, beyond the first none empty."""
     fits = x.ndim >= axes and not (axes > 1 and 0 in x.shape[1:])
     if x.dtype not in (torch.float32, torch.float64) or not fits:
-        shape = ", of shape (batch, …)" if axes else ""
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)} and type {x.dtype}: give float32 or float64{shape}"
-        )
+        cure = "give float32 or float64" + ", of shape (batch, …)" * (axes > 0)
+        raise ValueError(f"{name} has shape {tuple(x.shape)} and type {x.dtype}: {cure}")
     return x
 
 
@@ -124,9 +115,8 @@ def finite(name: str, x: Tensor) -> Tensor:
     """x, all of whose numbers are finite."""
     if not torch.compiler.is_compiling() and not bool(torch.isfinite(x).all()):
         bad = x[~torch.isfinite(x)][0].item()
-        raise ValueError(
-            f"{name} is not finite, {bad} is among its {x.numel()} numbers: give ordinary ones"
-        )
+        words = f"{bad} is among its {x.numel()} numbers: give ordinary ones"
+        raise ValueError(f"{name} is not finite, {words}")
     return x
 
 
@@ -136,15 +126,13 @@ def glance(name: str, x: Tensor) -> Tensor:
     return finite(name, x) if x.device.type == "cpu" else x
 
 
-def at_once(
-    check: Callable[P, Any],
-) -> Callable[[Callable[P, Iterator[Value]]], Callable[P, Iterator[Value]]]:
+def at_once(check: Callable[P, Any]) -> Callable[[Callable[P, Value]], Callable[P, Value]]:
     """Decorate a generator function: check(…) sees its arguments when it is called, and not only
     when its first value is asked for."""
 
-    def decorate(generator_function: Callable[P, Iterator[Value]]) -> Callable[P, Iterator[Value]]:
+    def decorate(generator_function: Callable[P, Value]) -> Callable[P, Value]:
         @functools.wraps(generator_function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[Value]:
+        def call(*args: P.args, **kwargs: P.kwargs) -> Value:
             check(*args, **kwargs)
             return generator_function(*args, **kwargs)
 
@@ -159,19 +147,16 @@ def shaped(name: str, x: Tensor, *shape: Any) -> Tensor:
     rest = shape[1:] if shape[:1] == (...,) else shape
     axes = x.shape[max(0, x.ndim - len(rest)) :] if rest != shape else x.shape
     if len(axes) != len(rest) or any(m != n for n, m in zip(axes, rest) if not isinstance(m, str)):
-        wanted = ", ".join("…" if n is ... else str(n) for n in shape)
-        raise ValueError(
-            f"{name} has shape {tuple(x.shape)}: give ({wanted}{',' * (len(shape) == 1)})"
-        )
+        wanted = ", ".join("…" if n is ... else str(n) for n in shape) + "," * (len(shape) == 1)
+        raise ValueError(f"{name} has shape {tuple(x.shape)}: give ({wanted})")
     return x
 
 
 def same_shape(name: str, a: Tensor, x: Tensor, like_name: str = "x") -> Tensor:
     """a, which is shaped like x."""
     if a.shape != x.shape:
-        raise ValueError(
-            f"{name} has shape {tuple(a.shape)}, {like_name} has {tuple(x.shape)}: give one shape"
-        )
+        other = f"{like_name} has {tuple(x.shape)}: give one shape"
+        raise ValueError(f"{name} has shape {tuple(a.shape)}, {other}")
     return a
 
 
@@ -185,9 +170,8 @@ def number(t: Tensor | Sequence[float] | float, x: Tensor) -> Tensor:
 def align(t: Tensor | float, x: Tensor) -> Tensor:
     """t with the trailing axes of x, so that t·x broadcasts.
 
-    t: a number or a scalar tensor, which stays in its own precision and on its own device, since a
-    scalar mixes with anything and the result has the type of x; or a tensor of shape (batch,) with
-    batch = x.shape[0], which goes to the dtype and device of x and gets the shape (batch, 1, …, 1).
+    A number or a scalar tensor stays in its own precision and on its own device, since a scalar
+    mixes with anything and the result has the type of x; with t of shape (batch,) it is `like`.
     """
     t = t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)
     mixes = t.ndim == 0 < x.ndim and (t.device == x.device or t.device.type == "cpu")
@@ -203,12 +187,9 @@ def like(t: Tensor | float, x: Tensor) -> Tensor:
     t = number(t, x)
     if t.ndim == 0:
         return t
-    fits = t.ndim == 1 and x.ndim > 0 and t.shape[0] in (1, x.shape[0])
-    if not fits:
-        one_each = f"({x.shape[0] if x.ndim else ''},)"
-        raise ValueError(
-            f"t has shape {tuple(t.shape)}: give a scalar, or one for each x, {one_each}"
-        )
+    if not (t.ndim == 1 and x.ndim > 0 and t.shape[0] in (1, x.shape[0])):
+        cure = f"give a scalar, or one for each x, {tuple(x.shape[:1])}"
+        raise ValueError(f"t has shape {tuple(t.shape)}: {cure}")
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 
@@ -217,17 +198,3 @@ def a_generator(generator: torch.Generator) -> torch.Generator:
     cure = "give a torch.Generator, such as torch.Generator().manual_seed(0)"
     require(isinstance(generator, torch.Generator), "generator", generator, cure)
     return generator
-
-
-def square_fits(name: str, value: Tensor | float, x: Tensor) -> Tensor:
-    """The value in the type of x: above 0, and with a square there."""
-    a = number(value, x)
-    square = a**2
-    ordinary = (a > 0) & (square >= torch.finfo(a.dtype).tiny) & square.isfinite()
-    require(
-        math.prod(ordinary.shape) and ordinary.all(),
-        name,
-        a,
-        f"give a number above 0 that has a square in {a.dtype}",
-    )
-    return a

@@ -75,9 +75,7 @@ class Denoiser(UNet):
         an unknown label.
         """
         sigma = like(sigma, checks.shaped("x", x, "batch", 1, "H", "W")).reshape(-1).expand(len(x))
-        sigma = checks.levels(
-            "sigma", sigma, SIGMA_MIN * (1 - 1e-3), SIGMA_MAX * (1 + 1e-3), OUTSIDE
-        )
+        sigma = checks.levels("sigma", sigma, 0.999 * SIGMA_MIN, 1.001 * SIGMA_MAX, OUTSIDE)
         c_in = (sigma**2 + self.data_std**2).rsqrt()
         u = like(c_in, x) * (x - self.data_mean)
         f = self.correction(u, sigma, self._told(label, x)).to(x.dtype)
@@ -124,9 +122,9 @@ class DenoiserLoss:
     data_std: float = 0.353
 
     def __post_init__(self):
-        checks.shares(spread=self.spread, drop=self.drop)
+        for name, share in {"spread": self.spread, "drop": self.drop}.items():
+            checks.require(0 <= share <= 1, name, share, "give a share from 0 to 1")
         checks.positive(std=self.std, data_std=self.data_std)
-        checks.within(-1e3, 1e3, mean=self.mean)
 
     def draw(
         self, x0: Tensor, label: Tensor, *, generator: torch.Generator
@@ -143,8 +141,13 @@ class DenoiserLoss:
         rest = ((u - self.spread) / (1 - self.spread + 1e-12)).clamp(1e-6, 1 - 1e-6)
         bell = self.mean + self.std * torch.special.ndtri(rest)
         sigma = torch.where(u < self.spread, wide, bell).clamp(low, high).exp()
-        z = torch.randn(x0.shape, **how, dtype=x0.dtype)
-        return sigma.to(x0.dtype), z, told >= self.drop, (mirrored < 0.5) & self.flips
+        sigma, z = sigma.to(x0.dtype), torch.randn(x0.shape, **how, dtype=x0.dtype)
+        return (
+            checks.finite("e^(mean + std·z)", sigma),
+            z,
+            told >= self.drop,
+            (mirrored < 0.5) & self.flips,
+        )
 
     def __call__(self, denoiser: Callable, x0, label, sigma, z, told, mirrored) -> Tensor:
         """The loss of each example, shape (batch,)."""
@@ -171,10 +174,8 @@ def score_from(
     Raises ValueError for a guidance that is negative or not finite, or that has no label.
     Karras et al. 2022, eq. 3; Ho & Salimans 2022 (arXiv:2207.12598), eq. 6, whose w is ours − 1.
     """
-    checks.within(0, 1e18, guidance=guidance)
-    checks.require(
-        label is not None or guidance == 1, "guidance", guidance, "give the label to guide to"
-    )
+    fit = 0 <= guidance < 1e18 and (label is not None or guidance == 1)
+    checks.require(fit, "guidance", guidance, "give the label to guide to, and w ≥ 0")
 
     def score(x: Tensor, t: Tensor) -> Tensor:
         scale, std = sde.marginal(like(t, checks.floats(x, axes=1)).reshape(-1))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from .checks import a_generator, finite, floats, levels, number, require, shaped, square_fits
+from .checks import a_generator, finite, floats, levels, number, require, shaped
 from .reversal import Score
 from .sdes import GaussianSDE
 
@@ -67,7 +67,7 @@ class GaussianMixture:
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(log(w_k N(x; m_k, C_k)), axes_kᵀ (x − m_k)) of shapes (…, K) and (…, K, d)."""
-        shaped("x", floats(x), ..., *self.means.shape[:-2], self.dim)
+        x = shaped("x", floats(x), ..., *self.means.shape[:-2], self.dim)
         axes, v = self.axes.to(x), self.variances.to(x)
         turned = x @ axes.transpose(0, 1).flatten(1)  # axes_kᵀ x for all k at once
         centre = torch.einsum("kij,...ki->...kj", axes, self.means.to(x))
@@ -132,7 +132,7 @@ class GaussianMixture:
         above 0.
         """
         A, y = shaped("A", A.to(self.means), "m", self.dim), y.to(self.means)
-        square_fits("sigma_y", sigma_y, shaped("y", y, len(A)))
+        levels("sigma_y", number(sigma_y, shaped("y", y, len(A))))
         C, noise = self.covariances, sigma_y**2 * torch.eye(len(A)).to(A)
         seen = finite("A C Aᵀ + sigma_y² I", A @ C @ A.T + noise)
         K = torch.linalg.solve(seen, A @ C).mT
@@ -150,12 +150,11 @@ def _components(weights, means, covariances) -> tuple[Tensor, Tensor, Tensor]:
     means = means if means.is_floating_point() else means.to(torch.get_default_dtype())
     K, d = shaped("means", finite("means", floats(means, "means")), "K", "d").shape
     w, C = number(weights, means), number(covariances, means)
-    ordinary = w.shape == (K,) and ((w > 0) & w.isfinite()).all()
+    ordinary = w.shape == (K,) and K > 0 and ((w > 0) & w.isfinite()).all()
     require(ordinary, "weights", w, f"give {K} positive numbers, one for each row of means")
-    if C.ndim < 2:  # standard deviations
-        C = square_fits("covariances", C, means)
-        C = C.expand(K)[:, None, None] ** 2 * torch.eye(d).to(means) if C.shape in ((), (K,)) else C
+    if C.shape in ((), (K,)):  # standard deviations
+        C = levels("covariances", C).expand(K)[:, None, None] ** 2 * torch.eye(d).to(means)
+    symmetric = C.shape == (K, d, d) and torch.allclose(finite("covariances", C), C.mT)
     cure = f"give one standard deviation, {K} of them, or symmetric matrices ({K}, {d}, {d})"
-    require(C.shape == (K, d, d), "shape of covariances", tuple(C.shape), cure)
-    require(torch.allclose(finite("covariances", C), C.mT), "covariances", C, cure)
+    require(symmetric, "covariances", C, cure)
     return w, means, C

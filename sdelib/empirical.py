@@ -45,8 +45,8 @@ class EmpiricalDensity:
         self._blur(std, scale)
 
     def _blur(self, std: Tensor | float, scale: Tensor | float) -> None:
-        levels("std", number(std, self.points))
-        levels("scale", number(scale, self.points))
+        for name, value in {"std": std, "scale": scale}.items():
+            levels(name, number(value, self.points))
         self.std, self.scale = std, scale
 
     def __len__(self) -> int:
@@ -70,10 +70,9 @@ class EmpiricalDensity:
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(log Σ_k e^{−‖x − scale·y_k‖²/(2σ²)}, E[x₀ | x]), in one pass over the points."""
-        shaped("x", x, "batch", *self.points.shape[1:])
         scale, std = (like(a, x).reshape(-1, 1) for a in (self.scale, self.std))
         c = self._centre.to(x)
-        u = x.flatten(1) / scale - c
+        u = shaped("x", x, "batch", *self.points.shape[1:]).flatten(1) / scale - c
         uu, uc, precision = u.square().sum(1, keepdim=True), (u @ c)[:, None], (scale / std) ** 2
         top = x.new_full((len(x), 1), -math.inf)  # the largest exponent so far
         total, mean = torch.zeros_like(top), torch.zeros_like(u)
@@ -109,13 +108,10 @@ class EmpiricalDensity:
     def nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(distance, index) of the point nearest to each x: shapes (batch,).
         Ignores std and scale."""
-        best = (
-            x.new_full((len(x),), math.inf),
-            torch.zeros(len(x), dtype=torch.long, device=x.device),
-        )
+        distance, index = x.new_full((len(x),), math.inf), torch.zeros(len(x)).to(x.device).long()
         for start in range(0, len(self), self.batch):
             y = self.points[start : start + self.batch].to(x).flatten(1)
             d, i = torch.cdist(x.flatten(1), y, compute_mode="donot_use_mm_for_euclid_dist").min(1)
-            closer = d < best[0]
-            best = torch.where(closer, d, best[0]), torch.where(closer, i + start, best[1])
-        return best
+            index = torch.where(d < distance, i + start, index)
+            distance = torch.minimum(d, distance)
+        return distance, index

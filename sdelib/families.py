@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import align, floats, positive, require
+from .checks import align, floats, require, rising
 from .sdes import GaussianSDE
 
 
@@ -34,9 +34,7 @@ class VE(GaussianSDE):
     T: float = 1.0
 
     def __post_init__(self):
-        positive(sigma_min=self.sigma_min, sigma_max=self.sigma_max, T=self.T)
-        below = f"give a number below sigma_max = {self.sigma_max}"
-        require(self.sigma_min < self.sigma_max, "sigma_min", self.sigma_min, below)
+        rising(sigma_min=self.sigma_min, sigma_max=self.sigma_max)
         self._holds()
 
     @classmethod
@@ -86,7 +84,6 @@ class NoiseLevel(GaussianSDE):
     T: float = 50.0
 
     def __post_init__(self):
-        positive(T=self.T)
         self._holds()
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
@@ -120,9 +117,7 @@ class VP(GaussianSDE):
     T: float = 1.0
 
     def __post_init__(self):
-        positive(beta_min=self.beta_min, beta_max=self.beta_max, T=self.T)
-        below = f"give a number below beta_max = {self.beta_max}"
-        require(self.beta_min < self.beta_max, "beta_min", self.beta_min, below)
+        rising(beta_min=self.beta_min, beta_max=self.beta_max)
         self._holds()
 
     @property

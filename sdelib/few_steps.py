@@ -110,15 +110,12 @@ class EDMHeun(Step):
     def __call__(
         self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, *area: Tensor
     ) -> Tensor:
-        forward, cure = forward_of(sde), "the noise of this step is its churn, so give eta = 0"
-        require(sde.eta == 0, "sde.eta", sde.eta, cure)
-        t, end = t.double(), t.double() + dt.double()
+        forward, t, end = forward_of(sde, eta=0.0), t.double(), t.double() + dt.double()
         sigma, sigma_next = forward.ratio(t), forward.ratio(end)
         churned = self.churn > 0 and self.s_min <= float(sigma) <= self.s_max
         gamma = min(self.churn / self.steps, math.sqrt(2) - 1) if churned else 0.0
-        sigma_hat = torch.minimum(
-            (1 + gamma) * sigma, forward.ratio(torch.tensor(forward.T).double())
-        )
+        last = forward.ratio(torch.tensor(forward.T).double())
+        sigma_hat = torch.minimum((1 + gamma) * sigma, last)
         y = x / forward.marginal(t)[0]
         if sigma_hat > sigma:
             y = y + self.s_noise * ((sigma_hat**2 - sigma**2) / dt.abs()).sqrt() * dw

@@ -133,8 +133,11 @@ class FlowMatchingLoss:
 
     def __call__(self, velocity: Velocity, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
         """The loss of each example, shape (batch,), for the given times and noise."""
-        v = same_shape("velocity(x, t)", velocity(self.sde.perturb(x0, t, z), t), x0, "x")
-        return (v - conditional_velocity(self.sde, x0, t, z)).flatten(1).square().mean(1)
+        v, target = (
+            velocity(self.sde.perturb(x0, t, z), t),
+            conditional_velocity(self.sde, x0, t, z),
+        )
+        return (same_shape("velocity(x, t)", v, x0) - target).flatten(1).square().mean(1)
 
 
 class VelocityMLP(nn.Module):

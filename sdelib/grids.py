@@ -9,12 +9,13 @@ All are float64, of shape (steps + 1,), and run either way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from .checks import finite, require, whole
+from .checks import require, whole
 from .sdes import GaussianSDE
 
 Grid = Callable[[GaussianSDE, float, float, int], Tensor]
@@ -46,7 +47,7 @@ def karras_times(
     ρ = 1 spaces the noise levels evenly, ρ → ∞ geometrically; 7 is the choice of Karras et al. 2022
     (arXiv:2206.00364), eq. 5.  Raises ValueError for rho not above 0, and as `geometric_times`.
     """
-    require(0 < rho < float("inf"), "rho", rho, "give a finite number above 0")
+    require(0 < rho < math.inf, "rho", rho, "give a finite number above 0")
     return _times_of(sde, lambda a: a ** (1 / rho), lambda u: u**rho, start, stop, steps)
 
 
@@ -57,20 +58,17 @@ def uniform_grid(sde: GaussianSDE, start: float, stop: float, steps: int) -> Ten
 
 def two_times(start: float, stop: float) -> tuple[float, float]:
     """(start, stop).  Raises ValueError unless they are finite and differ."""
-    require(start != stop, "start", start, f"stop = {stop} is the same: there is nothing to solve")
-    finite("start, stop", torch.tensor([start, stop, stop - start], dtype=torch.float64))
+    fit, cure = 0 < abs(stop - start) < math.inf, f"stop = {stop}: give two times that differ"
+    require(fit, "start", start, cure)
     return start, stop
 
 
 def _times_of(
     sde: GaussianSDE, into: Callable, back: Callable, start: float, stop: float, steps: int
 ) -> Tensor:
-    for name, t in {"start": start, "stop": stop}.items():
-        cure = (
-            f"give a time in (0, {sde.T}]; at t = 0 there is no noise, and its ratio no logarithm"
-        )
+    cure = f"give times in (0, {sde.T}]; at t = 0 there is no noise, and its ratio no logarithm"
+    for name, t in zip(("start", "stop"), two_times(start, stop)):
         require(0 < t <= sde.T * (1 + 1e-6), name, t, cure)
-    two_times(start, stop)
     ends = into(sde.ratio(torch.tensor([start, stop], dtype=torch.float64))).tolist()
     times = sde.time(back(uniform_times(*ends, steps)))
     times[0], times[-1] = start, stop  # to the last bit

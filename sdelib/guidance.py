@@ -27,8 +27,6 @@ def class_score(classifier, sde: GaussianSDE, label: Tensor | int) -> Score:
     Raises ValueError for a label that the classifier does not have.
     """
     y = torch.as_tensor(label)
-    whole = not y.is_floating_point() and y.ndim < 2 and (y >= 0).all()
-    require(whole, "label", y, "give whole numbers from 0, one or one for each x")
 
     def score(x: Tensor, t: Tensor) -> Tensor:
         with torch.enable_grad():
@@ -36,8 +34,9 @@ def class_score(classifier, sde: GaussianSDE, label: Tensor | int) -> Score:
             scale, std = sde.marginal(like(t, x).reshape(-1))
             log_p = classifier(x / like(scale, x), std / scale).log_softmax(-1)
             n, known = log_p.shape
-            cure = f"give one for all, or one for each of the {n} x, from 0 to {known - 1}"
-            require(y.shape in ((), (n,)) and (y < known).all(), "label", y, cure)
+            fit = y.shape in ((), (n,)) and ((y >= 0) & (y < known)).all()
+            cure = f"give whole numbers from 0 to {known - 1}, one for all or one for each x"
+            require(fit and not y.is_floating_point(), "label", y, cure)
             chosen = log_p.gather(1, y.to(x.device).reshape(-1, 1).expand(n, 1))
             return torch.autograd.grad(chosen.sum(), x)[0]
 

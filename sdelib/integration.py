@@ -93,14 +93,9 @@ def _not_finite(sde: SDE, before: Tensor, x: Tensor, t: Tensor, t_next: Tensor) 
     """Raise ValueError where x is not finite (its sum alone may overflow), and say why."""
     if bool(x.isfinite().all()):
         return
-    why = (
-        sde.blame(before, t)
-        or sde.blame(before, t_next)
-        or "take smaller steps there, or check the drift"
-    )
-    raise ValueError(
-        f"x is not finite after the step from t = {float(t):g} to {float(t_next):g}: {why}"
-    )
+    why = sde.blame(before, t) or sde.blame(before, t_next) or "take smaller steps, or check f"
+    where = f"after the step from t = {float(t):g} to {float(t_next):g}"
+    raise ValueError(f"x is not finite {where}: {why}")
 
 
 def _adaptive_fits(
@@ -116,12 +111,8 @@ def _adaptive_fits(
 ) -> None:
     positive(rtol=rtol, atol=atol, first=first)
     sde.direction(*two_times(start, stop))
-    require(
-        sde.kind_of_noise(floats(x), torch.tensor(start)) in ("none", "additive"),
-        "sde",
-        sde,
-        "give noise g(t)",
-    )
+    kind = sde.kind_of_noise(floats(x), torch.tensor(start))
+    require(kind in ("none", "additive"), "sde", sde, "give noise g(t)")
 
 
 @at_once(_adaptive_fits)
@@ -152,18 +143,15 @@ def adaptive(
     """
     t, end = (torch.tensor(a, dtype=torch.float64) for a in (start, stop))
     f, dt, shortest = None, first * (stop - start), 1e-5 * abs(stop - start)
+    cure = f"a step below {shortest:g} would be needed: raise rtol ({rtol:g}) or atol ({atol:g})"
     while t != end:
-        cure = (
-            f"a step below {shortest:g} would be needed: raise rtol ({rtol:g}) or atol ({atol:g})"
-        )
         require(abs(dt) >= shortest, "t", float(t), cure)
         t_next = end if abs(end - t) <= 1.0001 * abs(dt) else t + dt
         h, dw = t_next - t, noise(t, t_next)
         f, g = sde.drift(x, t) if f is None else f, sde.diffusion(x, t)
         low = x + f * h + g * dw
-        high = (
-            low + (sde.drift(low, t_next) - f) / 2 * h + (sde.diffusion(low, t_next) - g) / 2 * dw
-        )
+        rise = sde.drift(low, t_next) - f
+        high = low + rise / 2 * h + (sde.diffusion(low, t_next) - g) / 2 * dw
         _not_finite(sde, x, high, t, t_next)
         unit = atol + rtol * torch.maximum(x.abs(), low.abs())
         error = float(((high - low) / unit).square().mean().sqrt())

@@ -24,7 +24,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .checks import finite, floats, like, positive, require, same_shape, whole
+from .checks import floats, glance, like, positive, require, same_shape, whole
 from .reversal import PricedScore, Score, evaluations_of
 from .sdes import GaussianSDE
 
@@ -88,15 +88,15 @@ def posterior_score(
     iterations for tweedie.
     Raises ValueError unless sigma_y > 0, iterations is a whole number above 0, and y fits A x.
     """
-    positive(sigma_y=sigma_y), whole(iterations=iterations)
-    finite("y", y)
+    positive(sigma_y=sigma_y)
+    whole(iterations=iterations)
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
         scale, std = (like(a, x) for a in sde.marginal(torch.as_tensor(t).to(floats(x, axes=2))))
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            s = same_shape("score(x, t)", score(x, t), x)
-            D = (x + std**2 * s) / scale
+            s = score(x, t)
+            D = (x + std**2 * same_shape("score(x, t)", s, x)) / scale
         backward = lambda w: torch.autograd.grad(D, x, w, retain_graph=True)[0]
         seen, C = operator(D.detach()), covariance(scale, std, backward)
         M = lambda w: sigma_y**2 * w + operator(C(operator.adjoint(w)))
@@ -111,7 +111,7 @@ def measured(y: Tensor, seen: Tensor) -> Tensor:
     fits = y.ndim and y.shape[1:] == seen.shape[1:] and len(y) in (1, len(seen))
     cure = f"give one y for all, {(1, *seen.shape[1:])}, or one for each, {tuple(seen.shape)}"
     require(fits, "shape of y", tuple(y.shape), cure)
-    return y.to(seen)
+    return glance("y", y.to(seen))
 
 
 def conjugate_gradients(M: Callable[[Tensor], Tensor], b: Tensor, iterations: int) -> Tensor:

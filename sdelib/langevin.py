@@ -154,7 +154,7 @@ def annealed_langevin(
     def states(x: Tensor) -> Iterator[Tensor]:
         for sigma, kappa in zip(sigmas.flip(0), reversed(kappas)):
             level, eps = checks.like(sigma, x), rate * float(sigma) ** 2
-            at_level = lambda x: score(x, level)  # noqa: B023, used before the next level
+            at_level = lambda x: score(x, level)
             for y in langevin(at_level, x, eps, steps, temperature=kappa, generator=generator):
                 yield y
             x = y
@@ -219,8 +219,7 @@ def ladder(sigma_min: float, sigma_max: float, dim: int, overlap: float = 0.5) -
 
     Raises ValueError unless 0 < sigma_min < sigma_max.   Song & Ermon 2020, techniques 1 and 2.
     """
-    checks.positive(sigma_min=sigma_min, sigma_max=sigma_max)
-    checks.within(0, sigma_max, sigma_min=sigma_min)
+    checks.rising(sigma_min=sigma_min, sigma_max=sigma_max)
     gaps = math.ceil(math.log(sigma_max / sigma_min) / math.log(ladder_ratio(dim, overlap)) - 1e-9)
     ends = math.log10(sigma_min), math.log10(sigma_max)
     sigmas = torch.logspace(*ends, gaps + 1, dtype=torch.float64)

@@ -26,7 +26,7 @@ class Moments:
     n: int
 
     def __post_init__(self):
-        finite("mean", self.mean), finite("covariance", self.covariance)
+        finite("mean, covariance", torch.cat([self.mean, self.covariance.flatten()]))
 
 
 def moments(x: Tensor) -> Moments:
@@ -44,12 +44,12 @@ def frechet_distance(a: Moments, b: Moments) -> float:
     tr (Σ_a Σ_b)^½ is the sum of the square roots of the eigenvalues of Σ_a^½ Σ_b Σ_a^½, which is
     symmetric, so nothing complex appears.  Biased upward by about 1/n: compare equal n.
     """
-    same_shape("b.mean", b.mean, a.mean, "a.mean")
+    gap = a.mean - same_shape("b.mean", b.mean, a.mean, "a.mean")
     value, vector = torch.linalg.eigh(a.covariance)
     root = (vector * value.clamp(min=0).sqrt()) @ vector.T
     cross = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
     trace = a.covariance.trace() + b.covariance.trace() - 2 * cross
-    return max(0.0, float((a.mean - b.mean).square().sum() + trace))
+    return max(0.0, float(gap.square().sum() + trace))
 
 
 def frechet_bias(reference: Moments) -> float:
@@ -71,8 +71,7 @@ def split_floor(
 
     The real-against-real floor for n samples.  Raises ValueError unless 2 ≤ n ≤ len(x) − 2.
     """
-    whole(2, n=n, draws=draws)
-    require(n <= len(floats(x, axes=2)) - 2, "n", n, f"give at most {len(x) - 2} of these rows")
+    whole(2, n=n, draws=draws, **{f"n = {n}, len(x) − n": len(floats(x, axes=2)) - n})
     found = []
     for _ in range(draws):
         order = torch.randperm(len(x), generator=a_generator(generator))
@@ -95,12 +94,11 @@ def precision_recall(
     features differ.
     Kynkäänniemi et al. 2019 (arXiv:1904.06991), eq. 1 to 3.
     """
-    floats(real, "real", axes=2), floats(drawn, "drawn", axes=2)
+    real, drawn = floats(real, "real", axes=2), floats(drawn, "drawn", axes=2).to(real)
     given = tuple(real.shape), tuple(drawn.shape), k
     fits = real.shape[1:] == drawn.shape[1:] and k in range(1, min(len(real), len(drawn)))
     cure = "give (n, f) and (m, f) of one classifier, and a whole number with 0 < k < n, m"
     require(real.ndim == 2 and fits, "real, drawn, k", given, cure)
-    drawn = drawn.to(real)
 
     def share(points: Tensor, of: Tensor) -> float:
         near = [torch.cdist(part, of).kthvalue(int(k) + 1, 1).values for part in of.split(batch)]

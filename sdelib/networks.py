@@ -110,8 +110,7 @@ class ScoreMLP(ScoreNetwork):
         self.out = silent(nn.Linear(width, dim))
 
     def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
-        shaped("x", fits(u, self), "batch", self.out.out_features)
-        c = self.embed(ratio)
+        u, c = shaped("x", fits(u, self), "batch", self.out.out_features), self.embed(ratio)
         for layer in self.layers:
             u = F.silu(layer(u) + c)
         return self.out(u)

@@ -79,10 +79,7 @@ def stay(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
 
 def _undone(sde: Reverse, t: Tensor, dt: Tensor, eta: float | None = None) -> tuple[Tensor, Tensor]:
     """(r, v) of the forward transition from t + dt to t, in float64."""
-    cure = f"this step is made for eta = {eta}; `exponential` takes any"
-    forward = forward_of(sde)
-    require(eta is None or sde.eta == eta, "sde.eta", sde.eta, cure)
-    return forward.transition(t.double() + dt.double(), t)
+    return forward_of(sde, eta).transition(t.double() + dt.double(), t)
 
 
 def langevin_step_size(s: Tensor, snr: float) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from scipy.integrate import RK45, solve_ivp
 from torch import Tensor
 
-from .checks import finite, floats, monotone, number, positive, require, same_shape
+from .checks import finite, floats, number, positive, require, same_shape
 from .reversal import Reverse, Score
 from .sdes import SDE, GaussianSDE
 from .stepping import one_step
@@ -74,7 +74,7 @@ def solve_rk45(
     The parts are one float64 vector for scipy; `slope` sees each with its own shape, dtype and
     device.  Raises ValueError as `flow`, and names the time where a slope is not finite.
     """
-    positive(rtol=rtol, atol=atol), monotone(torch.tensor([start, stop], dtype=torch.float64))
+    positive(rtol=rtol, atol=atol, **{f"times {start}, {stop}: length": abs(stop - start)})
 
     def join(parts: Sequence[Tensor]) -> Tensor:
         return torch.cat([a.cpu().double().flatten() for a in parts])

@@ -88,24 +88,21 @@ class Reverse(SDE):
         s = self.score(x, number(t, x))
         if bool(s.isfinite().all()):
             return ""
-        bad = s[~s.isfinite()][0].item()
-        return (
-            f"score(x, t) returned {bad} at t = {float(t):g}; check it, or stop at a larger t_min"
-        )
+        where = f"{s[~s.isfinite()][0].item()} at t = {float(t):g}"
+        return f"score(x, t) returned {where}; check it, or stop at a larger t_min"
 
 
 NEEDS_G_OF_T = "its diffusion depends on x, and the reversal is right for g(t) only"
 
 
-def forward_of(sde: SDE) -> GaussianSDE:
-    """The Gaussian SDE that `sde` reverses.  Raises ValueError when there is none."""
-    forward = sde.forward if isinstance(sde, Reverse) else None
-    if not isinstance(forward, GaussianSDE):
-        raise ValueError(
-            f"sde = {type(sde).__name__}: this step undoes a Gaussian SDE, so give Reverse(forward, "
-            "score), its forward VE, VP, SubVP or NoiseLevel"
-        )
-    return forward
+def forward_of(sde: SDE, eta: float | None = None) -> GaussianSDE:
+    """The Gaussian SDE that `sde` reverses.  Raises ValueError when there is none, or η is another
+    than is asked for."""
+    fit = isinstance(sde, Reverse) and isinstance(sde.forward, GaussianSDE)
+    cure = "this step undoes a Gaussian SDE, so give Reverse(forward, score), its forward VE or VP"
+    require(fit, "sde", sde, cure)
+    require(eta is None or sde.eta == eta, "sde.eta", sde.eta, f"this step is made for eta = {eta}")
+    return sde.forward
 
 
 def denoise(sde: GaussianSDE, score: Score, x: Tensor, t: Tensor) -> Tensor:

@@ -38,8 +38,7 @@ Field = Callable[[Tensor], Tensor]
 def fisher_divergence(score: Field, true_score: Field, x: Tensor) -> Tensor:
     """½‖s(x) − ∇ log p(x)‖² for each x ~ p, shape (batch,); its mean is the Fisher divergence, a
     p-weighted squared error and no metric: where p has no mass, s may be anything."""
-    checks.floats(x, axes=2)
-    return (score(x) - true_score(x)).flatten(1).square().sum(1) / 2
+    return (score(checks.floats(x, axes=2)) - true_score(x)).flatten(1).square().sum(1) / 2
 
 
 def implicit_loss(score: Field, x: Tensor) -> Tensor:
@@ -72,8 +71,8 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
     Raises ValueError for z that is not shaped like x0, and sigma that is not σ > 0.
     """
     checks.positive(sigma=sigma)
-    checks.same_shape("z", z, checks.floats(x0, "x0", axes=2), "x0")
-    return (score(x0 + sigma * z) + z / sigma).flatten(1).square().sum(1) / 2
+    x = checks.floats(x0, "x0", axes=2) + sigma * checks.same_shape("z", z, x0, "x0")
+    return (score(x) + z / sigma).flatten(1).square().sum(1) / 2
 
 
 def divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from .checks import align, floats, number, require, same_shape, show
+from .checks import align, floats, number, positive, require, same_shape
 
 Kind = Literal["none", "additive", "own", "cross", "unknown"]
 """What g depends on: there is none; on t alone; each coordinate's on t and itself; on anything."""
@@ -110,9 +110,8 @@ class GaussianSDE(SDE):
         Computed in float64, since var is a small difference when s is near t. For s > t the
         formulas are those of the way back: scale becomes 1/scale and var becomes −var/scale².
         """
-        (scale_s, std_s), (scale_t, std_t) = (
-            self.marginal(torch.as_tensor(a).double()) for a in (s, t)
-        )
+        scale_s, std_s = self.marginal(torch.as_tensor(s).double())
+        scale_t, std_t = self.marginal(torch.as_tensor(t).double())
         scale = scale_t / scale_s
         return scale, std_t**2 - scale**2 * std_s**2
 
@@ -126,9 +125,8 @@ class GaussianSDE(SDE):
 
         x0, z: the same shape (batch, …).  t: a scalar or shape (batch,).
         """
-        same_shape("z", z, floats(x0, "x0"), "x0")
-        scale, std = self.marginal(align(t, x0))
-        return scale * x0 + std * z
+        scale, std = self.marginal(align(t, floats(x0, "x0")))
+        return scale * x0 + std * same_shape("z", z, x0, "x0")
 
     def sample_prior(
         self,
@@ -149,8 +147,8 @@ class GaussianSDE(SDE):
         t = t if torch.is_tensor(t) and t.is_floating_point() else number(t, torch.empty(0))
         if t.numel() and floats(t, "t").device.type == "cpu":
             (low, high), slack = (float(a) for a in t.aminmax()), 1e-6 * self.T
-            if not (-slack <= low and high <= self.T + slack):
-                raise ValueError(f"t = {show(t)} leaves [0, {self.T}]")
+            inside = -slack <= low and high <= self.T + slack
+            require(inside, "t", t, f"it leaves [0, {self.T}]")
         return t.clamp(0, self.T)
 
     def _reached(self, ratio: Tensor | float) -> Tensor:
@@ -161,7 +159,8 @@ class GaussianSDE(SDE):
         return ratio if ratio.is_floating_point() else number(ratio, torch.empty(0))
 
     def _holds(self) -> None:
-        """float32 can hold the end of the process."""
+        """T > 0, and float32 can hold the end of the process."""
+        positive(T=self.T)
         scale, std = (float(a) for a in self.marginal(torch.tensor(self.T)))
         cure = f"{self} ends with numbers whose squares float32 cannot hold: give ordinary ones"
         require(1e-18 < scale and 1e-18 < std < 1e18, "(scale, std)", (scale, std), cure)

@@ -29,7 +29,9 @@ from sdelib import checks
         (lambda: checks.same_shape("z", torch.ones(2), torch.ones(3)), ["z", "(2,)", "(3,)"]),
         (lambda: checks.like(torch.ones(3), torch.ones(2, 2)), ["t has", "(3,)", "(2,)"]),
         (lambda: checks.a_generator(0), ["generator = 0"]),
-        (lambda: checks.square_fits("std", 1e-30, torch.ones(1)), ["std = ", "float32"]),
+        (lambda: checks.levels("std", torch.tensor(1e-30)), ["std = ", "e-30"]),
+        (lambda: checks.rising(low=2.0, high=1.0), ["low = 2.0", "high = 1.0"]),
+        (lambda: checks.rising(low=0.0, high=1.0), ["low = 0.0"]),
     ],
 )
 def test_a_refusal_names_the_argument_and_its_value(refuse, words):

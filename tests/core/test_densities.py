@@ -234,7 +234,7 @@ def test_shapes_and_dtypes(mixture):
         (lambda: two_modes().score(torch.tensor(1.0)), r"x has shape \(\)"),
         (lambda: two_modes().blurred(-0.1), r"std = -0\.1"),
         (lambda: two_modes().blurred(torch.tensor([0.1, math.nan])), "std = "),
-        (lambda: two_modes().diffused(VP(), 1.5), r"t = 1\.5 leaves"),
+        (lambda: two_modes().diffused(VP(), 1.5), r"t = 1\.5: it leaves"),
     ],
 )
 def test_bad_input_raises(make, words):

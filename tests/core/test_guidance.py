@@ -122,17 +122,15 @@ def test_the_bundled_classifier():
     assert right[0] > 0.75 and right[1] > 0.55 and right[2] < 0.25
 
 
+TEN, HALF = lambda x, s: torch.zeros(len(x), 10) + x.sum(), torch.tensor(0.5)
+
+
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: class_score(None, VP(), -1), "label = -1"),
-        (lambda: class_score(None, VP(), 0.5), "label = 0.5"),
-        (
-            lambda: class_score(lambda x, s: torch.zeros(len(x), 10) + x.sum(), VP(), 10)(
-                torch.zeros(1, 2), torch.tensor(0.5)
-            ),
-            "label = 10: .*from 0 to 9",
-        ),
+        (lambda: class_score(TEN, VP(), -1)(torch.zeros(2, 3), HALF), "label = -1: .*from 0 to 9"),
+        (lambda: class_score(TEN, VP(), 0.5)(torch.zeros(2, 3), HALF), "label = 0.5: .*whole"),
+        (lambda: class_score(TEN, VP(), 10)(torch.zeros(2, 3), HALF), "label = 10: .*from 0 to 9"),
         (lambda: guided(None, None, -0.5), "weight = -0.5"),
         (lambda: guided(None, None, math.inf), "weight = inf"),
         (lambda: NoisyClassifier()(torch.zeros(1, 28, 28), 0.1), "shape of x = "),

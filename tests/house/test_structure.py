@@ -22,7 +22,7 @@ PACKAGE = ROOT / "sdelib"
 LONGEST, ALL_LINES, CHECK_LINES, CHECK_SHARE = 250, 3000, 2, 0.05
 ROOMS = ["checks", "mathematics", "own", "widgets", "book", "cli"]
 """A room knows itself and those before it."""
-CONVERSIONS = {"like", "number", "show"}
+CONVERSIONS = {"align", "like", "number", "show"}
 """What `checks` holds besides refusals: a value made to fit another is part of the formula."""
 
 
@@ -121,17 +121,20 @@ def private(name: str, tree: ast.Module, known: set[str]) -> list[str]:
 
 
 def refuses(node: ast.stmt, doors: set[str]) -> bool:
-    """A statement that only checks: `if …: raise ValueError(…)`, a call into `checks`, or a name
-    that is set to what such a call let through."""
+    """A statement that only checks: `if …: raise ValueError(…)`, calls into `checks`, or names that
+    are set to what such calls let through."""
     if isinstance(node, ast.If) and not node.orelse and isinstance(node.body[-1], ast.Raise):
         raised = node.body[-1].exc
         return ast.unparse(getattr(raised, "func", raised) or node) in ("ValueError", "TypeError")
     value = getattr(node, "value", None)
-    if isinstance(node, (ast.Expr, ast.Assign, ast.AnnAssign)) and isinstance(value, ast.Call):
-        called = ast.unparse(value.func)
+    if not isinstance(node, (ast.Expr, ast.Assign, ast.AnnAssign)):
+        return False
+    for call in value.elts if isinstance(value, ast.Tuple) else [value]:
+        called = ast.unparse(call.func) if isinstance(call, ast.Call) else ""
         door, _, function = called.rpartition(".")
-        return called in doors or (door == "checks" and function not in CONVERSIONS)
-    return False
+        if not (called in doors or (door == "checks" and function not in CONVERSIONS)):
+            return False
+    return True
 
 
 def doors(tree: ast.Module) -> set[str]:
