@@ -71,8 +71,7 @@ class Denoiser(UNet):
 
         x: (batch, 1, H, W).  sigma: σ > 0, a scalar or (batch,).
         label: whole numbers from 0, a scalar or (batch,); `NO_LABEL` or None: not told.
-        Raises ValueError for sigma outside [SIGMA_MIN, SIGMA_MAX], which training has not seen, and
-        an unknown label.
+        Raises ValueError for an unknown label, and sigma outside [SIGMA_MIN, SIGMA_MAX].
         """
         sigma = like(sigma, checks.shaped("x", x, "batch", 1, "H", "W")).reshape(-1).expand(len(x))
         sigma = checks.levels("sigma", sigma, 0.999 * SIGMA_MIN, 1.001 * SIGMA_MAX, OUTSIDE)
@@ -105,13 +104,11 @@ class DenoiserLoss:
     """ℓ = λ(σ) ‖D(x₀ + σz; σ, y) − x₀‖²/d  for each example, with λ = (σ² + σ_d²)/(σ σ_d)² (Karras
     et al. 2022, eq. 2 and table 1).
 
-    With this λ the network's own target has unit variance at every σ, so the loss begins near 1 at
-    every σ.
+    With this λ the network's own target has unit variance, and the loss begins near 1, at every σ.
     ln σ ~ N(mean, std²) for most of the batch, the levels at which there is something to learn; for
     the share `spread` of it ln σ is uniform over [SIGMA_MIN, SIGMA_MAX], so no level that an SDE
     visits is unseen.  flips: half of the images are mirrored left to right.  data_std: σ_d.
     drop: share of the labels not told, for guidance without a classifier (Ho & Salimans 2022).
-    Raises ValueError for shares outside [0, 1] and std that is not above 0.
     """
 
     mean: float = -1.2
@@ -129,8 +126,8 @@ class DenoiserLoss:
     def draw(
         self, x0: Tensor, label: Tensor, *, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """(sigma, z, told, mirrored): levels (batch,), z ~ N(0, I) like x0, which labels are told,
-        which images are mirrored."""
+        """(sigma, z, told, mirrored): levels (batch,), z ~ N(0, I) like x0, and for each image
+        whether its label is told and whether it is mirrored."""
         n = len(checks.shaped("label", label, len(checks.floats(x0, "x0", axes=2))))
         how = {"generator": checks.a_generator(generator)}
         u, told, mirrored = (torch.rand(n, **how) for _ in range(3))
@@ -171,7 +168,6 @@ def score_from(
     label: y, one for all images or one for each; None: no label.
     guidance: w. 1 is the score of the class, 0 that of all garments; above 1 the images are more
     typical of the class, and not distributed like it. Other w than 0 and 1 cost two evaluations.
-    Raises ValueError for a guidance that is negative or not finite, or that has no label.
     Karras et al. 2022, eq. 3; Ho & Salimans 2022 (arXiv:2207.12598), eq. 6, whose w is ours − 1.
     """
     fit = 0 <= guidance < 1e18 and (label is not None or guidance == 1)
@@ -190,6 +186,5 @@ def score_from(
 
 
 def first_time(sde: GaussianSDE, sigma_min: float = SIGMA_MIN) -> float:
-    """The t at which std/scale = sigma_min: where a solver of `score_from(denoiser, sde)` should
-    stop."""
+    """The t with std/scale = sigma_min, where solvers of `score_from(denoiser, sde)` should end."""
     return float(sde.time(torch.tensor(sigma_min, dtype=torch.float64)))

@@ -26,8 +26,7 @@ class GaussianMixture:
     weights: (K,), positive; they are divided by their sum.  means: (K, d).
     covariances: (K, d, d), symmetric positive definite; or a number or (K,) of standard deviations
     for round components.  Everything takes the dtype of `means`.
-    Raises ValueError for shapes that do not fit, weights that are not positive, and covariances
-    that are not symmetric positive definite.
+    Raises ValueError for what is not so.
     """
 
     def __init__(
@@ -107,8 +106,8 @@ class GaussianMixture:
         std, scale = (levels(name, a, 0, cure="give numbers ≥ 0") for name, a in given.items())
         std, scale = (a[:, None, None] if a.ndim else a for a in (std, scale))
         out = copy.copy(self)
-        out.means, v = scale * self.means, scale**2 * self.variances + std**2
-        out.variances = levels("scale²·C + std²", v, 1e-36, 1e36, "give std or scale above 0")
+        v, cure = scale**2 * self.variances + std**2, "give std or scale above 0"
+        out.means, out.variances = scale * self.means, levels("variances", v, 1e-36, 1e36, cure)
         return out
 
     def diffused(self, sde: GaussianSDE, t: Tensor | float) -> GaussianMixture:
@@ -128,8 +127,7 @@ class GaussianMixture:
             m → m + K (y − A m),   C → (I − K A) C (I − K A)ᵀ + σ_y² K Kᵀ,
             w → w N(y; A m, A C Aᵀ + σ_y² I), normalised.
 
-        A: (m, d).  y: (m,).   Raises ValueError for shapes that do not fit, and sigma_y that is not
-        above 0.
+        A: (m, d).  y: (m,).  sigma_y: above 0.   Raises ValueError for what is not so.
         """
         A, y = shaped("A", A.to(self.means), "m", self.dim), y.to(self.means)
         levels("sigma_y", number(sigma_y, shaped("y", y, len(A))))

@@ -5,7 +5,8 @@
     VP            scale = e^(−B/2),    scale² + std² = 1             Song et al. 2021, eq. 11
     SubVP         scale = e^(−B/2),    std = 1 − e^(−B)              Song et al. 2021, eq. 12
 
-The straight path of flow matching is one more; it is in `flow_matching`.
+The straight path of `flow_matching` is one more.  Each raises ValueError unless
+0 < σ_min < σ_max, 0 < β_min < β_max and T > 0.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ class VE(GaussianSDE):
 
     x_t | x_0 ~ N(x_0, (σ(t)² − σ_min²) I).   Song et al. 2021, eq. 9 and appendix C; the σ_min²
     that the paper leaves out there is kept here, so x_0 is the data and not the data blurred.
-    Raises ValueError unless 0 < σ_min < σ_max and T > 0.
     """
 
     sigma_min: float = 0.01
@@ -78,7 +78,6 @@ class NoiseLevel(GaussianSDE):
     """dx = √(2t) dw:  x_t | x_0 ~ N(x_0, t² I), so time *is* the noise level σ, and p_t = p_σ.
 
     T: the largest noise level.   Karras et al. 2022 (arXiv:2206.00364), section 3, σ(t) = t.
-    Raises ValueError unless T > 0.
     """
 
     T: float = 50.0
@@ -109,7 +108,6 @@ class VP(GaussianSDE):
     """Variance preserving:  dx = −½ β(t) x dt + √β(t) dw,   β(t) = β_min + (β_max − β_min) t/T.
 
     With B(t) = ∫₀ᵗ β:  scale = e^(−B/2),  std² = 1 − e^(−B).   Song et al. 2021, eq. 11 and 29.
-    Raises ValueError unless 0 < β_min < β_max and T > 0.
     """
 
     beta_min: float = 0.1

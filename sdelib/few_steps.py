@@ -40,9 +40,8 @@ class DPMSolver(Step):
     DPM-Solver++(2M), 1 its SDE form. order = 1, and every first step, takes D̃ = D: for η = 0 that
     is DDIM (Song, Meng & Ermon 2021).  One evaluation of the score a step.  For η = 0 the order is
     the one that is given.
-    Raises ValueError for another order, and when sde is not the Reverse of a Gaussian SDE.
-    Lu et al. 2022 (arXiv:2211.01095), eq. 9, algorithm 2 and appendix A; for 0 < η < 1 the same
-    derivation.
+    Raises ValueError for another order.   Lu et al. 2022 (arXiv:2211.01095), eq. 9, algorithm 2 and
+    appendix A; for 0 < η < 1 the same derivation.
     """
 
     order: int = 2
@@ -50,10 +49,8 @@ class DPMSolver(Step):
     def __post_init__(self):
         require(self.order in (1, 2), "order", self.order, "give 1 or 2")
 
-    def __call__(
-        self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, *area: Tensor
-    ) -> Tensor:
-        return self.advance(None, sde, x, t, dt, dw)[0]
+    def __call__(self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, *dw: Tensor) -> Tensor:
+        return self.advance(None, sde, x, t, dt, *dw)[0]
 
     def advance(
         self, memory: Before | None, sde: Reverse, x: Tensor, *rest: Tensor
@@ -85,10 +82,8 @@ class EDMHeun(Step):
     again: a corrector inside the step.
     churn: 0 is the deterministic sampler.  steps: of the whole solve.
     s_noise: slightly above 1 makes up for a denoiser that removes too much.
-    Two evaluations of the score a step, on a Reverse with η = 0.
-    Raises ValueError for a negative churn, steps that is not a whole number above 0, and when sde
-    is not the Reverse of a Gaussian SDE with η = 0.
-    Karras et al. 2022 (arXiv:2206.00364), algorithms 1 and 2.
+    Two evaluations of the score a step, on the Reverse of a Gaussian SDE with η = 0, or a
+    ValueError.   Karras et al. 2022 (arXiv:2206.00364), algorithms 1 and 2.
     """
 
     churn: float = 0.0
@@ -107,9 +102,7 @@ class EDMHeun(Step):
     def needs_noise(self, sde: SDE) -> bool:
         return self.churn > 0
 
-    def __call__(
-        self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, *area: Tensor
-    ) -> Tensor:
+    def __call__(self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, *dw: Tensor) -> Tensor:
         forward, t, end = forward_of(sde, eta=0.0), t.double(), t.double() + dt.double()
         sigma, sigma_next = forward.ratio(t), forward.ratio(end)
         churned = self.churn > 0 and self.s_min <= float(sigma) <= self.s_max
@@ -118,7 +111,7 @@ class EDMHeun(Step):
         sigma_hat = torch.minimum((1 + gamma) * sigma, last)
         y = x / forward.marginal(t)[0]
         if sigma_hat > sigma:
-            y = y + self.s_noise * ((sigma_hat**2 - sigma**2) / dt.abs()).sqrt() * dw
+            y = y + self.s_noise * ((sigma_hat**2 - sigma**2) / dt.abs()).sqrt() * dw[0]
             t = forward.time(sigma_hat)
         slope = self._slope(sde, y, t, sigma_hat)
         ahead = y + (sigma_next - sigma_hat) * slope

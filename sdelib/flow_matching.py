@@ -38,7 +38,6 @@ class StraightPath(GaussianSDE):
 
     From scale = 1 − t and std = t by f = (ln scale)' x and g² = 2 std² (ln(std/scale))'.
     T: below 1, for there std/scale = t/(1 − t) has no bound, and no score is left of the data.
-    Raises ValueError unless 0 < T < 1.
     """
 
     T: float = 0.999
@@ -49,8 +48,7 @@ class StraightPath(GaussianSDE):
 
     @classmethod
     def up_to(cls, ratio: float) -> StraightPath:
-        """The path that ends where std/scale = ratio:  T = ratio/(1 + ratio).
-        Raises ValueError unless ratio > 0."""
+        """The path that ends where std/scale = ratio > 0:  T = ratio/(1 + ratio)."""
         positive(ratio=ratio)
         return cls(ratio / (1 + ratio))
 
@@ -98,9 +96,7 @@ def conditional_velocity(sde: GaussianSDE, x0: Tensor, t: Tensor, z: Tensor) -> 
     """scale' x₀ + std' z = f(x_t, t) + g²/(2 std) z:
     the velocity of the pair (x₀, z) at time t > 0, shaped like x0.
 
-    On the straight path it is z − x₀ at every t.
-    Raises ValueError for z that is not shaped like x0, and where std = 0.
-    Lipman et al. 2023, theorem 3.
+    On the straight path it is z − x₀ at every t.   Lipman et al. 2023, theorem 3.
     """
     x, std = sde.perturb(x0, t, z), sde.marginal(like(t, x0))[1]
     require((std > 0).all(), "t", t, "there is no noise there (std = 0); draw times above 0")
@@ -116,7 +112,7 @@ class FlowMatchingLoss:
     the velocity of the flow, and the loss is E‖v_θ − v‖²/d plus a constant that does not contain θ.
     It is `DenoisingLoss` of the score that v_θ stands for, with the weight (g²/(2 std))²: on the
     straight path 1/(1 − t)².
-    sde: the path.  t_min: the smallest time drawn.     Raises ValueError unless 0 < t_min < T.
+    sde: the path.  t_min: the smallest time drawn, above 0, below T.
     Lipman et al. 2023, theorem 2; Liu et al. 2023.
     """
 
@@ -127,8 +123,7 @@ class FlowMatchingLoss:
         DenoisingLoss(self.sde, self.t_min)  # which has the same times, and checks them
 
     def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(t, z): times of shape (batch,), stratified over the batch, and z ~ N(0, I) shaped like
-        x0."""
+        """(t, z): times (batch,), stratified over the batch, and z ~ N(0, I) like x0."""
         return DenoisingLoss(self.sde, self.t_min).draw(x0, generator=generator)
 
     def __call__(self, velocity: Velocity, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:

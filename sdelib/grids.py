@@ -24,18 +24,14 @@ Grid = Callable[[GaussianSDE, float, float, int], Tensor]
 
 def uniform_times(start: float, stop: float, steps: int) -> Tensor:
     """steps + 1 equally spaced times from start to stop, in float64.  start > stop runs backwards.
-
-    Raises ValueError when steps is not a whole number above 0 or start equals stop.
-    """
+    Raises ValueError when steps is not a whole number above 0, or start equals stop."""
     whole(steps=steps)
     return torch.linspace(*two_times(start, stop), steps + 1, dtype=torch.float64)
 
 
 def geometric_times(sde: GaussianSDE, start: float, stop: float, steps: int) -> Tensor:
     """The times at which the ratio std/scale falls (or rises) by one factor a step.
-
-    Raises ValueError for a time outside (0, T], and as `uniform_times`.
-    """
+    Raises ValueError for a time outside (0, T], and as `uniform_times`."""
     return _times_of(sde, torch.log, torch.exp, start, stop, steps)
 
 

@@ -48,7 +48,6 @@ def guided(score: Score, towards: Score, weight: float) -> Score:
     density.
 
     towards: ∇ₓ log p_t(y | x), such as `class_score(…)`.
-    Raises ValueError for a weight that is negative or not finite.
     Dhariwal & Nichol 2021 (arXiv:2105.05233), algorithm 1.
     """
     within(0, 1e18, weight=weight)

@@ -99,17 +99,9 @@ def _not_finite(sde: SDE, before: Tensor, x: Tensor, t: Tensor, t_next: Tensor) 
 
 
 def _adaptive_fits(
-    sde: SDE,
-    x: Tensor,
-    start: float,
-    stop: float,
-    *,
-    noise: Noise,
-    rtol: float = 0.01,
-    atol: float = 0.01,
-    first: float = 0.01,
+    sde: SDE, x: Tensor, start: float, stop: float, *, noise: Noise, **shares: float
 ) -> None:
-    positive(rtol=rtol, atol=atol, first=first)
+    positive(**shares)
     sde.direction(*two_times(start, stop))
     kind = sde.kind_of_noise(floats(x), torch.tensor(start))
     require(kind in ("none", "additive"), "sde", sde, "give noise g(t)")

@@ -72,7 +72,7 @@ def langevin(
     step: `euler_maruyama` is the unadjusted algorithm (ULA), a `Metropolis` the adjusted (MALA).
     For p = N(0, 1) the stationary variance of ULA is exactly 1/(1 − ε/2), for ε < 2.
     temperature: κ multiplies the variance of the noise, √(2κε) z.
-    Raises ValueError for eps that is not a finite number above 0.   Roberts & Tweedie 1996.
+    Roberts & Tweedie 1996.
     """
     checks.positive(eps=eps)
     sde, noise = Langevin(score, temperature), WhiteNoise(x, generator=generator)
@@ -102,16 +102,14 @@ class Metropolis(Step):
         """The share of proposals that were accepted."""
         return int(self.accepted) / max(1, self.proposed)
 
-    def __call__(
-        self, sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, *area: Tensor
-    ) -> Tensor:
+    def __call__(self, sde: SDE, x: Tensor, t: Tensor, dt: Tensor, *dw: Tensor) -> Tensor:
         def log_q(to: Tensor, mean: Tensor, g: Tensor) -> Tensor:
             log = -(to - mean).square() / (2 * g**2 * dt.abs()) - g.abs().log()
             return log.flatten(1).sum(1)
 
         ahead = lambda x: (x + sde.drift(x, t) * dt, sde.diffusion(x, t))  # the law of a proposal
         forth, g = ahead(checks.floats(x, axes=2))
-        proposal = forth + g * dw
+        proposal = forth + g * dw[0]
         back, h = ahead(proposal)
         log_p = self.log_prob(proposal) - self.log_prob(x)
         log_ratio = log_p + log_q(x, back, h) - log_q(proposal, forth, g)
@@ -203,8 +201,8 @@ def ladder_ratio(dim: int, overlap: float = 0.5) -> float:
     Raises ValueError unless 0 < overlap < 0.99, and below 5 dimensions: there noise is no shell,
     its norm reaches down to 0 at every level, and no ratio has a small overlap.
     """
-    checks.require(0 < overlap < 0.99, "overlap", overlap, "give a number between 0 and 0.99")
-    checks.require(5 <= dim < math.inf, "dim", dim, "noise is no shell there: choose the ratio")
+    fit, cure = 0 < overlap < 0.99 and 5 <= dim < math.inf, "give 0 < overlap < 0.99 and dim ≥ 5"
+    checks.require(fit, f"dim = {dim}, overlap", overlap, cure)
     low, high = 1.0, 2.0
     while shell_overlap(high, dim) > overlap:
         low, high = high, 2 * high

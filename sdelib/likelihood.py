@@ -27,8 +27,7 @@ many in `probes`."""
 
 
 def exact_trace(field: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """(v, ∇·v) with the exact divergence, shape (1, batch): one backward pass for each
-    coordinate."""
+    """(v, ∇·v) with the exact divergence, (1, batch): one backward pass for each coordinate."""
     v, trace = divergence(field, x)
     return v, trace[None]
 
@@ -40,7 +39,6 @@ class Hutchinson:
     the solver sees is smooth. k probes cost k backward passes and give a standard error.
     gaussian: u ~ N(0, I) in place of random signs. For a symmetric ∇v the variance is then 2 ‖∇v‖²
     (Frobenius), its diagonal included, which signs leave out.
-    Raises ValueError for k that is not a whole number above 0.
     Hutchinson 1990; Grathwohl et al. 2019.
     """
 
@@ -49,10 +47,9 @@ class Hutchinson:
     ):
         whole(k=k)
         shape, g = (k, *floats(x, axes=2).shape), a_generator(generator)
-        if gaussian:
-            u = torch.randn(shape, generator=g, device=g.device, dtype=x.dtype)
-        else:
-            u = 2 * torch.randint(0, 2, shape, generator=g, device=g.device) - 1
+        how = {"generator": g, "device": g.device}
+        normal = lambda: torch.randn(shape, **how, dtype=x.dtype)
+        u = normal() if gaussian else 2 * torch.randint(0, 2, shape, **how) - 1
         self.probes, self.u = k, u.to(x)
 
     def __call__(self, field: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,8 +18,7 @@ from .checks import a_generator, finite, floats, require, same_shape, whole
 
 @dataclass(frozen=True)
 class Moments:
-    """mean (f,), covariance (f, f) and number n of a set of feature vectors.
-    Raises ValueError for what is not finite."""
+    """mean (f,), covariance (f, f) and number n of a set of feature vectors, all finite."""
 
     mean: Tensor
     covariance: Tensor
@@ -67,10 +66,8 @@ def frechet_bias(reference: Moments) -> float:
 def split_floor(
     x: Tensor, n: int, *, draws: int = 10, generator: torch.Generator
 ) -> tuple[float, float]:
-    """(mean, standard error) of the FD between n random rows of x and all other rows.
-
-    The real-against-real floor for n samples.  Raises ValueError unless 2 ≤ n ≤ len(x) − 2.
-    """
+    """(mean, standard error) of the FD between n random rows of x and all other rows: the floor,
+    real against real, for n samples.  Raises ValueError unless 2 ≤ n ≤ len(x) − 2."""
     whole(2, n=n, draws=draws, **{f"n = {n}, len(x) − n": len(floats(x, axes=2)) - n})
     found = []
     for _ in range(draws):
@@ -89,10 +86,8 @@ def precision_recall(
     The support of a set is the union of the balls about its points that reach to their k-th nearest
     neighbour in the set. Precision falls when garments are odd, recall when kinds of garments are
     missing. Both grow with the number of points, so compare equal numbers.
-    real: (n, f), drawn: (m, f), feature vectors.
-    Raises ValueError for a k that is not a whole number above 0 and below n and m, and when the
-    features differ.
-    Kynkäänniemi et al. 2019 (arXiv:1904.06991), eq. 1 to 3.
+    real: (n, f), drawn: (m, f), feature vectors.  k: whole, 0 < k < n, m.   Raises ValueError for
+    what is not so.   Kynkäänniemi et al. 2019 (arXiv:1904.06991), eq. 1 to 3.
     """
     real, drawn = floats(real, "real", axes=2), floats(drawn, "drawn", axes=2).to(real)
     given = tuple(real.shape), tuple(drawn.shape), k
@@ -118,8 +113,7 @@ def sliced_wasserstein(
     It needs no network, and is in the units of x.  x, y: (n, …), equally many.
     On the line and in the plane the directions are equally spaced; in more dimensions they are
     random, from the generator. Two samples of one law have a distance of order n^(−1/2), not 0.
-    Raises ValueError when x and y differ in shape, or a generator is missing.
-    Bonneel et al. 2015.
+    Raises ValueError when x and y differ in shape or a generator is missing.  Bonneel et al. 2015.
     """
     alike = floats(x, axes=1).shape == floats(y, "y").shape and x.numel() > 0
     require(alike, "shapes of x, y", (tuple(x.shape), tuple(y.shape)), "give equally many points")

@@ -90,8 +90,7 @@ class ScoreNetwork(nn.Module):
 
 
 class ScoreMLP(ScoreNetwork):
-    """A score for points in ℝᵈ: three hidden layers of `width` units, the noise level added to
-    each.  x: (batch, dim)."""
+    """A score for points in ℝᵈ, x: (batch, dim): three hidden layers, the noise level in each."""
 
     def __init__(
         self,

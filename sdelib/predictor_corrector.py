@@ -49,9 +49,8 @@ def exponential(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> T
 def reverse_diffusion(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
     """(2 − r) x + v s(x, t) + √v z,  z = dw/√|dt|: the forward step's discretisation, turned round.
 
-    For VE (r = 1) it is `exponential`. One evaluation of the score.
-    Song et al. 2021, eq. 46, appendix E.
-    Raises ValueError when sde is not the Reverse of a Gaussian SDE with η = 1.
+    For VE (r = 1) it is `exponential`. One evaluation of the score, on the Reverse of a Gaussian
+    SDE with η = 1, or a ValueError.   Song et al. 2021, eq. 46, appendix E.
     """
     r, v = _undone(sde, t, dt, eta=1.0)
     return (2 - r) * x + v * sde.score_at(x, t) + v.sqrt() / dt.abs().sqrt() * dw
@@ -63,8 +62,7 @@ def ancestral(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Ten
 
     With std' = std(t + dt). The noise is that of the posterior of a single x_0; Ho et al. 2020,
     section 3.2, call it one of two extremes. For VP the paper's own choice is √v, right for x_0 ~
-    N(0, I).  One evaluation of the score.   Ho et al. 2020; Song et al. 2021, eq. 47.
-    Raises ValueError when sde is not the Reverse of a Gaussian SDE with η = 1.
+    N(0, I).  Cost and errors as `reverse_diffusion`.   Ho et al. 2020; Song et al. 2021, eq. 47.
     """
     r, v = _undone(sde, t, dt, eta=1.0)
     share = sde.forward.marginal(t + dt)[1] / sde.forward.marginal(t)[1]
@@ -107,8 +105,6 @@ class PredictorCorrector(Around):
     1 to 3; their published code corrects first, at t, and leaves the last prediction uncorrected.
     The corrector is Langevin dynamics with a step of finite size: for a Gaussian p_t it rests at a
     variance 1 + snr² times too large, so a large snr mixes fast and is wrong.
-    Raises ValueError for snr that is not a finite number above 0, and corrections that is not a
-    whole number of at least 0.
     """
 
     predictor: Step | Callable[..., Tensor]

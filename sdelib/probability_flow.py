@@ -37,8 +37,7 @@ def flow(
 
     One step length for the whole batch, with the local error rms[error/(atol + rtol·|x|)] ≤ 1 over
     all of its numbers.  The state is kept in float64; the score sees x in its own dtype and device.
-    Raises ValueError for tolerances that are not above 0, where the score is not finite, and when
-    no step is short enough.
+    Raises ValueError where the score is not finite, and when no step is short enough.
     """
     ode = Reverse(sde, score, eta=0.0)
     slope = lambda t, x: [ode.drift(x, number(t, x))]

@@ -41,8 +41,7 @@ class Reverse(SDE):
     η = 1 is the reverse SDE of Anderson 1982 (Song et al. 2021, eq. 6), η = 0 the probability
     flow ODE (eq. 13); every η ≥ 0 has the same marginals p_t when the score is exact and the
     start is p_T.  forward: an SDE whose diffusion does not depend on x.
-    Raises ValueError when η < 0, for a forward equation whose diffusion depends on x, and, at the
-    time it happens, when score(x, t) is not shaped like x.
+    Raises ValueError when η < 0, and, when it happens, for a score(x, t) that is not shaped like x.
     """
 
     forward: SDE

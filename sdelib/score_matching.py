@@ -68,7 +68,6 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
 
     −z/σ = −(x̃ − x₀)/σ² is the score of x̃ = x₀ + σz given x₀. The mean is the Fisher divergence
     from p_σ plus a constant: the minimiser is ∇ log p_σ.     Vincent 2011 (Neural Computation 23).
-    Raises ValueError for z that is not shaped like x0, and sigma that is not σ > 0.
     """
     checks.positive(sigma=sigma)
     x = checks.floats(x0, "x0", axes=2) + sigma * checks.same_shape("z", z, x0, "x0")
@@ -170,9 +169,8 @@ class LadderLoss:
         """(sigma, z): levels (batch,), each equally often, and z ~ N(0, I) like x0."""
         u, z = _draw(x0, torch.float32, generator)
         i = (u * len(self.sigmas)).long().clamp(max=len(self.sigmas) - 1)
-        return torch.tensor(self.sigmas, dtype=x0.dtype, device=x0.device)[i.to(x0.device)], z.to(
-            x0.device
-        )
+        sigmas = torch.tensor(self.sigmas, dtype=x0.dtype, device=x0.device)
+        return sigmas[i.to(x0.device)], z.to(x0.device)
 
     def __call__(self, score: Score, x0: Tensor, sigma: Tensor, z: Tensor) -> Tensor:
         """The loss of each example, shape (batch,), for the given levels and noise."""

@@ -83,14 +83,12 @@ class GaussianSDE(SDE):
 
     @abstractmethod
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(scale, std) of x_t | x_0, each shaped like t.  Raises ValueError for t outside [0, T]."""
+        """(scale, std) of x_t | x_0, each shaped like t, or a ValueError for t outside [0, T]."""
 
     @abstractmethod
     def time(self, ratio: Tensor) -> Tensor:
-        """The t at which std/scale = ratio: the inverse of `ratio`, shaped like ratio.
-
-        Raises ValueError for a ratio that is negative, or above the one at T.
-        """
+        """The t at which std/scale = ratio: the inverse of `ratio`, shaped like it.  Raises
+        ValueError for a ratio that is negative, or above the one at T."""
 
     def direction(self, start: float, stop: float) -> None:
         """Raise ValueError for start > stop: the way back is another equation."""

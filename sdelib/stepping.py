@@ -36,10 +36,8 @@ class Step:
         """Whether a Brownian increment is drawn for a step with this equation."""
         return not self.silent and sde.noise != "none"
 
-    def __call__(
-        self, sde: Any, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, *area: Tensor
-    ) -> Tensor:
-        """x at t + dt, without a memory."""
+    def __call__(self, sde: Any, x: Tensor, t: Tensor, dt: Tensor, *dw: Tensor) -> Tensor:
+        """x at t + dt, without a memory; dw: the increment and, if needed, the area."""
         raise NotImplementedError
 
     def start(self) -> Any:
@@ -99,10 +97,8 @@ class Around(Step):
     def start(self) -> Any:
         return self.inner.start()
 
-    def __call__(
-        self, sde: Any, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, *area: Tensor
-    ) -> Tensor:
-        return self.after(sde, x, self.inner(sde, x, t, dt, dw, *area), t, t + dt)
+    def __call__(self, sde: Any, x: Tensor, t: Tensor, dt: Tensor, *dw: Tensor) -> Tensor:
+        return self.after(sde, x, self.inner(sde, x, t, dt, *dw), t, t + dt)
 
     def advance(self, memory: Any, sde: Any, x: Tensor, *rest: Tensor) -> tuple[Tensor, Any]:
         there, memory = self.inner.advance(memory, sde, x, *rest)
