@@ -145,7 +145,8 @@ def with_sizes(page: Path, text: str) -> str:
             return tag
         more = ""
         if " width=" not in tag and "sde-" not in text[max(0, hit.start() - 60) : hit.start()]:
-            more += ' width="%d" height="%d"' % size(file)
+            width, height = size(file)
+            more += f' width="{width}" height="{height}"'
         if hit.start() > article >= 0:
             seen += 1
             if seen > 1 and " loading=" not in tag:

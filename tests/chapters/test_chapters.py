@@ -18,7 +18,7 @@ TAGS = {"parameters", "setup", "hide-input", "remove-input"}
 
 
 def test_the_table_of_contents_lists_every_chapter():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     listed = {entry["file"] for part in toc["parts"] for entry in part["chapters"]}
     assert {f"chapters/{path.stem}" for path in CHAPTERS} == {
         file for file in listed if file.startswith("chapters/")
@@ -74,9 +74,9 @@ def test_every_public_address_is_the_one_in_the_configuration():
     repository = tool.address().removeprefix("https://github.com/")
     owner = repository.split("/")[0]
     for path in [*PAGES, ROOT / "README.md", ROOT / "chapters" / "README.md"]:
-        found = set(re.findall(rf"github\.com/({owner}/[\w.-]+)", path.read_text()))
+        found = set(re.findall(rf"github\.com/({owner}/[\w.-]+)", path.read_text(encoding="utf-8")))
         assert {name.rstrip(".").removesuffix(".git") for name in found} <= {repository}, path.name
-    assert f"git clone {tool.address()}" in (ROOT / "README.md").read_text()
+    assert f"git clone {tool.address()}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------- what is stored

@@ -265,7 +265,7 @@ def test_the_copies_say_where_the_data_come_from(copies):
 
 
 def test_old_copies_go_but_a_folder_of_something_else_stays(tmp_path, capsys):
-    (tmp_path / "mine.txt").write_text("x")
+    (tmp_path / "mine.txt").write_text("x", encoding="utf-8")
     assert students.main(["--out", str(tmp_path)]) == 1 and "mine.txt" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -159,5 +159,5 @@ def test_writing_is_skipped_when_nothing_changed(tmp_path):
     path = tmp_path / "01_x.ipynb"
     nb = tool.tidy(notebook(stream("x\n")), "01")
     assert tool.write(nb, path) and not tool.write(nb, path)
-    assert json.loads(path.read_text())["cells"][0]["source"] == ["# 1. Title"]
+    assert json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"] == ["# 1. Title"]
     assert [p.name for p in tmp_path.iterdir()] == ["01_x.ipynb"]

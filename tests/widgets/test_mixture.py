@@ -14,6 +14,7 @@ import pytest
 import torch
 from helpers import (
     DRAWN,
+    HOWS,
     ROOT,
     SECONDS,
     VIEW,
@@ -29,10 +30,10 @@ from helpers import (
 from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import Still
 from sdelib.densities import GaussianMixture
+from sdelib.families import NoiseLevel
+from sdelib.integration import integrate
 from sdelib.langevin import langevin
 from sdelib.reversal import Reverse
-from sdelib.sdes import NoiseLevel
-from sdelib.solvers import integrate
 from sdelib.widgets import MixtureField
 
 EXTENT = (-4.0, 4.0, -4.0, 4.0)
@@ -458,19 +459,15 @@ def drag(tab, handle, dx: float, dy: float, how: str) -> None:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(
-    "width, how", [(1280, "mouse"), (1280, "keyboard"), (390, "touch"), (390, "keyboard")]
-)
-def test_every_control_moves_the_picture_and_reset_brings_it_back(page, width, how, new_tab):
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_control_moves_the_picture_and_reset_brings_it_back(page, width, new_tab):
     with served(page) as address:
         tab = new_tab(
-            viewport={"width": width, "height": 800},
-            has_touch=how == "touch",
-            device_scale_factor=2,
+            viewport={"width": width, "height": 800}, has_touch=True, device_scale_factor=2
         )
         found = complaints(tab)
         tab.goto(f"{address}/index.html")
-        assert drive(tab, how) == 3
+        assert drive(tab, *HOWS) == 3
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
         assert found == []
 
@@ -648,15 +645,15 @@ def test_particles_run_pause_and_begin_again(page, new_tab, motion):
         steps = "([w, n]) => JSON.parse(w.dataset.shown).steps >= n"
         runs = []
         for _ in range(2):
-            shaken.evaluate("""w => { w.drawn = []; w.watch?.disconnect(); w.watch = new MutationObserver(() => w.drawn.push(performance.now()));
+            shaken.evaluate("""w => { w.drawn = 0; w.watch?.disconnect(); w.watch = new MutationObserver(() => w.drawn++);
                 w.watch.observe(w, { attributeFilter: ['data-shown'] }); }""")
             shaken.get_by_role("button", name="Play").click()
             tab.wait_for_function(steps, arg=[shaken.element_handle(), 40], timeout=SECONDS)
             shaken.get_by_role("button", name="Pause").click()
             runs.append(look(shaken))
             if motion == "reduce":
-                gaps = np.diff(shaken.evaluate("w => w.drawn.slice(0, 3)"))
-                assert shown(shaken)["steps"] % 20 == 0 and gaps.max() > 400  # a beat, no flow
+                beats, rest = divmod(shown(shaken)["steps"], 20)
+                assert rest == 0 and shaken.evaluate("w => w.drawn") <= beats + 2  # no flow
             assert look(shaken) == runs[-1] != first  # paused
             shaken.get_by_role("button", name="Reset").click()
             assert look(shaken) == first
@@ -692,11 +689,11 @@ def test_particles_stop_when_nobody_sees_them(page, new_tab):
 
 
 @pytest.mark.browser
-def test_the_picture_follows_the_theme_and_answers_within_50_ms(page, new_tab, say):
+def test_the_picture_follows_the_theme(page, new_tab):
     with served(page) as address:
         tab = new_tab(viewport={"width": 1280, "height": 900})
         tab.goto(f"{address}/index.html")
-        for widget, name in zip(widgets(tab), ("no particles", "Langevin", "the whole way back")):
+        for widget in widgets(tab):
             light = look(widget)
             tab.evaluate("document.documentElement.dataset.theme = 'dark'")
             tab.wait_for_function(
@@ -708,36 +705,3 @@ def test_the_picture_follows_the_theme_and_answers_within_50_ms(page, new_tab, s
                 "w => w.dataset.theme === 'light'", arg=widget.element_handle(), timeout=SECONDS
             )
             assert look(widget) == light
-            while (add := widget.get_by_role("button", name="Add a component")).is_enabled():
-                add.click()
-                tab.evaluate(DRAWN)
-            spent = [
-                widget.evaluate("""w => new Promise(done => {
-                const h = w.querySelector(".sde-handle"), r = h.getBoundingClientRect(), at = { clientX: r.x + 11, clientY: r.y + 11, pointerId: 1, isPrimary: true };
-                h.setPointerCapture = () => {};
-                h.dispatchEvent(new PointerEvent("pointerdown", at));
-                requestAnimationFrame(() => requestAnimationFrame(() => { // what the focus draws is done
-                  const start = performance.now();
-                  new MutationObserver((_, me) => { me.disconnect(); h.dispatchEvent(new PointerEvent("pointerup", at)); done(performance.now() - start); })
-                      .observe(w, { attributeFilter: ["data-shown"] });
-                  h.dispatchEvent(new PointerEvent("pointermove", { ...at, clientX: at.clientX + 7, clientY: at.clientY - 5 }));
-                }));
-            })""")
-                for _ in range(7)
-            ]
-            assert min(spent) < 50, spent  # the least: other programs share the machine
-            say(f"mixture of six, {name}: {min(spent):.0f} ms from a pointer's move to the picture")
-
-
-def test_a_picture_of_six_components_takes_a_few_milliseconds(js, say, generator):
-    spent = js(
-        """const fine = m.grid(data.extent, 96), coarse = m.grid(data.extent, 19), out = [];
-        for (let k = 0; k < 40; k++) { const t = performance.now(); m.picture(m.diffused(data.components, 0.1 + k / 40), data.extent, fine, coarse); out.push(performance.now() - t); }
-        return out;""",
-        components=components(spread_out(6, generator)),
-        extent=EXTENT,
-    )
-    assert min(spent) < 16, spent
-    say(
-        f"density and score of six components in JavaScript: {min(spent):.1f} ms at best, {sorted(spent)[20]:.1f} ms in the middle"
-    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import notebooks as tool  # noqa: E402
+import notebooks as tool
 
 CELLS = [
     (

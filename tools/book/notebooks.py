@@ -61,7 +61,9 @@ class Refused(Exception):
 
 def address() -> str:
     """The one public address, from _config.yml."""
-    return yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"].rstrip("/")
+    return yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"][
+        "url"
+    ].rstrip("/")
 
 
 def setup_source() -> str:

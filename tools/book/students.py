@@ -18,7 +18,7 @@ from pathlib import Path
 import nbformat
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import notebooks as tool  # noqa: E402
+import notebooks as tool
 
 FENCE = re.compile(r"(```\{solution-start\}[^`]*```|```\{solution-end\}\s*```)")
 EXERCISE = [

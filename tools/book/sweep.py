@@ -25,8 +25,8 @@ from pathlib import Path
 import nbformat
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-import moved  # noqa: E402
-import notebooks as tool  # noqa: E402
+import moved
+import notebooks as tool
 
 SECTION = "## What you found"
 

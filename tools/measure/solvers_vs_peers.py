@@ -1,8 +1,7 @@
 """Our solvers beside the field's libraries: one exact score, the same number of score evaluations.
 
     python tools/measure/solvers_vs_peers.py ode|sde|strong [evaluations …]
-    rows of one family in results/solvers_vs_peers.csv python tools/measure/solvers_vs_peers.py loop
-    results/loop_cost.csv
+    rows of one family in results/solvers_vs_peers.csv
 
 The peers go into an environment of their own, beside this package; one that is missing gets a row
 that says so:
@@ -26,20 +25,16 @@ from pathlib import Path
 
 import peer_libraries as peers  # first: it sets the threads
 import torch
-from peer_libraries import DENSITY, EXPLODE, FEW, HIGH, LOW, T_MIN, TARGET, N
+from peer_libraries import DENSITY, FEW, HIGH, LOW, TARGET, N
 
-from sdelib import solvers
+from sdelib import grids, integration, solvers
 from sdelib.book.toys import GeometricBrownian
-from sdelib.brownian import BrownianPath, WhiteNoise
+from sdelib.brownian import BrownianPath
 from sdelib.own import weights
-from sdelib.reversal import Reverse
 
 RESULTS = Path(__file__).parents[2] / "results"
-REPEATS, LOOP_REPEATS, BUDGETS = (
-    5,
-    11,
-    {"ode": [10, 20, 50, 100], "sde": [10, 20, 50, 100], "strong": [16, 64]},
-)
+REPEATS = 5
+BUDGETS = {"ode": [10, 20, 50, 100], "sde": [10, 20, 50, 100], "strong": [16, 64]}
 # (family, library, grid, {solver: evaluations a step}); "sdelib" finds the step of that name.  The
 # first is the clock
 METHODS = [
@@ -221,9 +216,9 @@ def strong(budgets):
             drift = lambda self, x, t: drift(x)
 
         def run(x, steps, seed):
-            times = solvers.uniform_times(0.0, 1.0, steps)
+            times = grids.uniform_times(0.0, 1.0, steps)
             noise = BrownianPath(times, x, generator=torch.Generator().manual_seed(seed))
-            return solvers.solve(
+            return integration.solve(
                 Counting(), x, times, getattr(solvers, solver), noise=noise
             ) - sde.path(x, 1.0, noise.at(1.0))
 
@@ -234,7 +229,7 @@ def strong(budgets):
 
         class Equation:
             noise_type, sde_type = "diagonal", "ito"
-            f, g = (lambda self, t, x: drift(x)), (lambda self, t, x: sde.sigma * x)
+            f, g = (lambda self, t, x: drift(x)), (lambda self, t, x: sde.nu * x)
 
         def run(x, steps, seed):
             bm = torchsde.BrownianInterval(
@@ -273,13 +268,13 @@ def strong(budgets):
         def f(t, x, _):
             if len(x) == FEW:
                 jax.debug.callback(lambda: drift(0.0))
-            return (sde.mu - (0 if ito else sde.sigma**2 / 2)) * x
+            return (sde.mu - (0 if ito else sde.nu**2 / 2)) * x
 
         @equinox.filter_jit
         def solve(x, key, dt):
             path = diffrax.VirtualBrownianTree(0.0, 1.0, 2.0**-11, x.shape, key, area)
             noise = diffrax.ControlTerm(
-                lambda t, x, _: lineax.DiagonalLinearOperator(sde.sigma * x), path
+                lambda t, x, _: lineax.DiagonalLinearOperator(sde.nu * x), path
             )
             end = diffrax.diffeqsolve(
                 diffrax.MultiTerm(diffrax.ODETerm(f), noise),
@@ -330,98 +325,6 @@ def strong(budgets):
     )
 
 
-# ---- the cost of the loop
-
-
-def loop():
-    """Rows: solve() beside the same arithmetic in a bare loop, the evaluations alone, and torchsde,
-    in turns."""
-    network, rows, images = weights.load("unet-sigma25"), [], torch.zeros(64, 1, 28, 28)
-    plane, exact = (
-        torch.zeros(N, 2, dtype=torch.float64),
-        lambda x, t: peers.score(x, EXPLODE.marginal(t)[1]),
-    )
-    cases = [
-        ("U-Net", network, network.sde, images, 1e-3, 5),
-        ("score = -x", lambda x, t: -x, network.sde, images, 1e-3, 50),
-        ("garden", exact, EXPLODE, plane, T_MIN, 50),
-        ("garden", exact, EXPLODE, plane[:100], T_MIN, 50),
-    ]
-    for problem, score, sde, shape, t_min, steps in cases:
-        times, reverse = solvers.uniform_times(1.0, t_min, steps), Reverse(sde, score)
-        x = sde.sample_prior(
-            shape.shape, generator=torch.Generator().manual_seed(0), dtype=shape.dtype
-        )
-        fresh = lambda: WhiteNoise(x, generator=torch.Generator().manual_seed(1))
-
-        def bare():
-            y, noise, grid, gaps = x, fresh(), times.to(x), times.diff().to(x)
-            for i in range(steps):
-                g = sde.diffusion(y, grid[i])
-                y = y - g**2 * score(y, grid[i]) * gaps[i] + g * noise(times[i], times[i + 1])
-            return y
-
-        loops = {
-            "bare loop": bare,
-            "evaluations alone": lambda: [score(x, t) for t in times[:-1].to(x)],
-            "sdelib solve": lambda: solvers.solve(
-                reverse, x, times, solvers.euler_maruyama, noise=fresh()
-            ),
-        }
-        assert torch.allclose(bare(), loops["sdelib solve"](), rtol=1e-4)
-        if x.ndim == 2:
-            try:
-                sdeint = peers.torchsde_("euler", None, 1.0)
-                loops |= {
-                    "torchsde sdeint": lambda: sdeint(x, steps, 1),
-                    "torchsde sdeint on our WhiteNoise": lambda: sdeint(x, steps, 1, bm=Draws(x)),
-                }
-                loops["torchsde sdeint"]()
-            except ImportError as error:
-                rows.append(
-                    dict(problem=problem, loop="torchsde sdeint", status=f"not installed: {error}")
-                )
-                loops = {k: v for k, v in loops.items() if "torchsde" not in k}
-        seconds = {name: [] for name in loops}
-        for turn in range(LOOP_REPEATS):
-            for name in (
-                loops if turn % 2 else reversed(loops)
-            ):  # there and back: a drift of the machine cancels
-                begin = time.process_time()
-                loops[name]()
-                seconds[name].append(time.process_time() - begin)
-        for name, own in seconds.items():
-            ratio = sorted(a / b for a, b in zip(own, seconds["bare loop"]))
-            rows.append(
-                dict(
-                    problem=problem,
-                    shape="x".join(map(str, x.shape)),
-                    steps=steps,
-                    loop=name,
-                    milliseconds_a_step=1000 * statistics.median(own) / steps,
-                    ratio_to_bare=statistics.median(ratio),
-                    quartile_1=ratio[len(ratio) // 4],
-                    quartile_3=ratio[-1 - len(ratio) // 4],
-                    status="ok",
-                )
-            )
-            print(*rows[-1].values(), flush=True)
-    return rows
-
-
-class Draws:
-    """Our WhiteNoise as a Brownian motion of torchsde."""
-
-    levy_area_approximation = "none"
-
-    def __init__(self, x):
-        self.dtype, self.device, self.shape = x.dtype, x.device, x.shape
-        self.noise = WhiteNoise(x, generator=torch.Generator().manual_seed(1))
-
-    def __call__(self, ta, tb, return_U=False, return_A=False):
-        return self.noise(torch.as_tensor(ta), torch.as_tensor(tb))
-
-
 # ---- the files
 
 
@@ -435,12 +338,11 @@ def write(name, head, rows):
         f"{torch.get_num_threads()} thread; " + ", ".join(f"{k} {v}" for k, v in versions.items()),
         f"date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
     ]
-    fields = list(dict.fromkeys(key for row in rows for key in row)) if name == LOOP else FIELDS
 
     def to(path):
         with open(path, "w", encoding="utf-8", newline="") as f:
             f.writelines(f"# {line}\n" for line in head)
-            table = csv.DictWriter(f, fields, lineterminator="\n")
+            table = csv.DictWriter(f, FIELDS, lineterminator="\n")
             table.writeheader()
             table.writerows(
                 {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()}
@@ -465,22 +367,13 @@ HEAD = [
     "k-diffusion's dpmpp_sde has its own Brownian tree, which it needs for its two stages and which takes most of its time;",
     "        its dpmpp_2m_sde is given white noise, which has the same law there",
 ]
-LOOP = "loop_cost.csv"
-LOOP_HEAD = [
-    "command: python tools/measure/solvers_vs_peers.py loop",
-    "bare loop: euler_maruyama on Reverse written out by hand, with our WhiteNoise; every other loop takes the same steps",
-    f"milliseconds_a_step, ratio_to_bare: medians of {LOOP_REPEATS} turns, with the quartiles of the ratio, in CPU time of the",
-    "        process, which the other jobs on the machine disturb less than wall time.  U-Net: unet-sigma25, float32",
-]
 
 
 def main():
     what, *budgets = sys.argv[1:] or [""]
-    if what not in (*BUDGETS, "loop"):
+    if what not in BUDGETS:
         sys.exit(__doc__)
     with torch.no_grad():
-        if what == "loop":
-            return write(LOOP, LOOP_HEAD, loop())
         budgets, path = [int(b) for b in budgets] or BUDGETS[what], RESULTS / "solvers_vs_peers.csv"
         rows = strong(budgets) if what == "strong" else mixture(what, budgets)
     old = (

@@ -85,5 +85,5 @@ def favicon(size: int = 64) -> None:
 
 
 if __name__ == "__main__":
-    (STATIC / "logo.svg").write_text(svg(7, 210, 3.2, 7))
+    (STATIC / "logo.svg").write_text(svg(7, 210, 3.2, 7), encoding="utf-8")
     favicon()
