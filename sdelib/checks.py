@@ -178,7 +178,8 @@ def same_shape(name: str, a: Tensor, x: Tensor, like_name: str = "x") -> Tensor:
 def number(t: Tensor | Sequence[float] | float, x: Tensor) -> Tensor:
     """t with the dtype and the device of x; a number that is too large for it becomes ∞."""
     t = t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)
-    return t.to(device=floats(x).device, dtype=x.dtype, non_blocking=True)
+    away = floats(x).device.type != "cpu"  # a copy towards the CPU has to be waited for
+    return t.to(device=x.device, dtype=x.dtype, non_blocking=away)
 
 
 def align(t: Tensor | float, x: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 from . import checks
 from .checks import like
 from .networks import UNet
-from .reversal import Score
+from .reversal import PricedScore, Score
 from .sdes import GaussianSDE
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
@@ -185,8 +185,7 @@ def score_from(
             d = free + guidance * (d - free)
         return checks.same_shape("score(x, t)", (d - clean) * like(scale / std**2, x), x)
 
-    score.evaluations = 2 if guidance not in (0, 1) else 1
-    return score
+    return PricedScore(score, 1 if guidance in (0, 1) else 2)
 
 
 def first_time(sde: GaussianSDE, sigma_min: float = SIGMA_MIN) -> float:

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .checks import a_generator, finite, floats, like, positive, require, same_shape, whole, within
-from .reversal import Score
+from .reversal import PricedScore, Score, evaluations_of
 from .sdes import GaussianSDE
 
 # ---------------------------------------------------------------- what is seen
@@ -216,8 +216,7 @@ def posterior_score(
         omega = conjugate_gradients(M, measured(y, seen) - seen, iterations)
         return s.detach() + backward(operator.adjoint(omega))
 
-    guided.evaluations = getattr(score, "evaluations", 1)
-    return guided
+    return PricedScore(guided, evaluations_of(score))
 
 
 def measured(y: Tensor, seen: Tensor) -> Tensor:

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from . import checks
 from .brownian import WhiteNoise
+from .families import NoiseLevel
 from .grids import uniform_times
 from .integration import integrate
 from .reversal import Score, denoise
-from .sdes import SDE, NoiseLevel
+from .sdes import SDE
 from .solvers import euler_maruyama
 from .stepping import Step
 
@@ -78,7 +79,7 @@ def langevin(
     return integrate(sde, x, uniform_times(0.0, eps * steps, steps), step, noise=noise)
 
 
-class Metropolis:
+class Metropolis(Step):
     """x' = x + f dt + g dw with probability min(1, p(x') q(x | x')/(p(x) q(x' | x))), else x stays.
 
     q(· | x) = N(x + f(x, t) dt, g(x, t)² |dt| I) is the law of the proposal, `euler_maruyama`, with
@@ -89,6 +90,9 @@ class Metropolis:
     Besag 1994; Roberts & Tweedie 1996, section 1.4.
     """
 
+    evaluations = 2
+    kind = "own"
+
     def __init__(self, log_prob: Callable[[Tensor], Tensor], *, generator: torch.Generator):
         self.log_prob, self.generator = log_prob, checks.a_generator(generator)
         self.accepted = self.proposed = 0
@@ -98,7 +102,9 @@ class Metropolis:
         """The share of proposals that were accepted."""
         return int(self.accepted) / max(1, self.proposed)
 
-    def __call__(self, sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
+    def __call__(
+        self, sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, *area: Tensor
+    ) -> Tensor:
         def log_q(to: Tensor, mean: Tensor, g: Tensor) -> Tensor:
             log = -(to - mean).square() / (2 * g**2 * dt.abs()) - g.abs().log()
             return log.flatten(1).sum(1)

@@ -18,6 +18,7 @@ from torch import Tensor
 from .checks import finite, floats, positive, require, same_shape
 from .reversal import Reverse, Score
 from .sdes import SDE, GaussianSDE
+from .stepping import one_step
 
 
 @torch.no_grad()
@@ -112,6 +113,7 @@ def interpolate(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
     return (torch.sin((1 - w) * angle) * a + torch.sin(w * angle) * b) / math.sin(angle)
 
 
+@one_step(evaluations=6, order=5.0, kind="additive", silent=True)
 def rk45(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
     """x + dt Σ_i b_i k_i,  k_i = f(x + dt Σ_j a_ij k_j, t + c_i dt): Dormand and Prince's
     fifth-order step.

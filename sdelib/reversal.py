@@ -113,7 +113,3 @@ def denoise(sde: GaussianSDE, score: Score, x: Tensor, t: Tensor) -> Tensor:
     2011)."""
     scale, std = sde.marginal(torch.as_tensor(t))
     return (x + std**2 * score(x, like(t, x))) / scale
-
-
-def sound(s: Tensor, x: Tensor, t: Tensor) -> Tensor:  # TODO goes when its users are merged
-    return same_shape("score(x, t)", s, x)

@@ -27,8 +27,9 @@ import torch
 from torch import Tensor
 
 from . import checks
+from .families import NoiseLevel
 from .reversal import Score
-from .sdes import GaussianSDE, NoiseLevel
+from .sdes import GaussianSDE
 
 Field = Callable[[Tensor], Tensor]
 """field(x), shaped like x, (batch, …): a score of one density."""

@@ -6,6 +6,7 @@ Neither draws from p(x₀ | y): chapter 14 measures by how much.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 
 import torch
@@ -14,13 +15,12 @@ from torch import Tensor
 from .brownian import WhiteNoise
 from .checks import positive, require, within
 from .inverse_problems import Mask, Operator, measured
-from .predictor_corrector import forward_of
-from .reversal import Reverse
-from .solvers import Step, denoise
+from .reversal import Reverse, denoise, forward_of
+from .stepping import Around, Step, as_step
 
 
 @dataclass(frozen=True)
-class Replacement:
+class Replacement(Around):
     """x ← step(x);  then x[seen] ← scale·y + √max(std² − scale² σ_y², 0) z:
     the seen part is put back at every noise level.
 
@@ -30,7 +30,7 @@ class Replacement:
     Song et al. 2021 (arXiv:2011.13456), appendix I.2, where σ_y = 0.
     """
 
-    step: Step
+    step: Step | Callable[..., Tensor]
     operator: Mask
     y: Tensor
     sigma_y: float
@@ -42,18 +42,25 @@ class Replacement:
         require(is_mask, "operator", kind, "give a Mask, whose coordinates are put back")
         positive(sigma_y=self.sigma_y)
 
-    def __call__(self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-        x = self.step(sde, x, t, dt, dw)
-        scale, std = (a.to(x) for a in forward_of(sde).marginal(t + dt))
+    @property
+    def inner(self) -> Step:
+        return as_step(self.step)
+
+    @property
+    def evaluations(self) -> int:
+        return self.inner.evaluations
+
+    def after(self, sde: Reverse, before: Tensor, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
+        scale, std = forward_of(sde).marginal(t_next)
         seen = self.operator(x)
-        z = WhiteNoise(seen, generator=self.generator)(torch.zeros(()), torch.ones(()))
+        z = WhiteNoise(seen, generator=self.generator).normal()
         std = (std**2 - (scale * self.sigma_y) ** 2).clamp(min=0).sqrt()
         put = scale * measured(self.y, seen) + std * z
         return x + self.operator.adjoint(put - seen)
 
 
 @dataclass(frozen=True)
-class DPS:
+class DPS(Around):
     """x ← step(x) − ζ ∇ₓ‖y − A D(x)‖,  the gradient at the state before the step.
 
     A step for `integrate`, on a Reverse: diffusion posterior sampling with its authors' step size.
@@ -63,7 +70,7 @@ class DPS:
     Chung et al. 2023 (arXiv:2209.14687), algorithm 1 and section 4.
     """
 
-    step: Step
+    step: Step | Callable[..., Tensor]
     operator: Operator
     y: Tensor
     zeta: float = 1.0
@@ -71,10 +78,18 @@ class DPS:
     def __post_init__(self):
         within(0, math.inf, zeta=self.zeta)
 
-    def __call__(self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
+    @property
+    def inner(self) -> Step:
+        return as_step(self.step)
+
+    @property
+    def evaluations(self) -> int:
+        return self.inner.evaluations + 1
+
+    def after(self, sde: Reverse, before: Tensor, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
         with torch.enable_grad():
-            start = x.detach().requires_grad_()
-            seen = self.operator(denoise(forward_of(sde), sde.checked_score, start, t))
+            start = before.detach().requires_grad_()
+            seen = self.operator(denoise(forward_of(sde), sde.score_at, start, t))
             off = (measured(self.y, seen) - seen).flatten(1).norm(dim=1)
             (gradient,) = torch.autograd.grad(off.sum(), start)
-        return self.step(sde, x, t, dt, dw) - self.zeta * gradient
+        return x - self.zeta * gradient

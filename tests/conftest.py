@@ -93,10 +93,10 @@ def bundled(tmp_path, monkeypatch):
 
     from sdelib.book.classifier import GarmentClassifier, features
     from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser
+    from sdelib.families import VE
     from sdelib.metrics import moments
     from sdelib.networks import ScoreUNet
     from sdelib.own import weights
-    from sdelib.sdes import VE
 
     folder = tmp_path / "bundled"
     monkeypatch.setattr(weights, "BUNDLED", folder)

@@ -71,8 +71,8 @@ def drawn():
     settings, from other noise."""
     import torch
 
+    from sdelib.families import VE
     from sdelib.sampling import sample_denoiser
-    from sdelib.sdes import VE
     from sdelib.widgets.frames import images
 
     pictures, _ = sample_denoiser(
@@ -88,7 +88,7 @@ def drawn():
 
 def reach() -> float:
     """The largest σ of dx = 25ᵗ dw."""
-    from sdelib.sdes import VE
+    from sdelib.families import VE
 
     return VE.power(25).prior_std
 

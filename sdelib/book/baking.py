@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..brownian import WhiteNoise
 from ..denoiser import score_from
+from ..families import VE
 from ..grids import uniform_times
 from ..integration import integrate
 from ..inverse_problems import Mask, isotropic, observe, posterior_score
@@ -20,7 +21,6 @@ from ..own import weights
 from ..own.devices import on_gpu
 from ..reversal import Reverse, denoise
 from ..sampling import SOLVERS, sample_denoiser, sample_images, sample_score
-from ..sdes import VE
 from ..solvers import euler_maruyama, heun, platen
 from ..widgets import Paint, Slider, Switch, Table
 from ..widgets.frames import images

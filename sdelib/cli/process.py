@@ -9,10 +9,11 @@ import torch
 
 from ..book.data import CLASSES
 from ..denoiser import Denoiser, score_from
+from ..families import VE, VP, SubVP
 from ..own import weights
 from ..reversal import Score
 from ..sampling import in_batches, in_bfloat16
-from ..sdes import VE, VP, GaussianSDE, SubVP
+from ..sdes import GaussianSDE
 from .common import ratio
 
 

@@ -20,12 +20,12 @@ from ..book.classifier import (
 )
 from ..book.data import FASHION_MNIST_DISTANCE, fashion_mnist
 from ..denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser, DenoiserLoss
+from ..families import VE, NoiseLevel
 from ..langevin import ladder
 from ..networks import ScoreUNet
 from ..own import training, weights
 from ..own.devices import device_name
 from ..score_matching import DenoisingLoss, LadderLoss
-from ..sdes import VE, NoiseLevel
 from .common import COUNT, POSITIVE, SEED, chosen_device, number, ratio, writable
 
 

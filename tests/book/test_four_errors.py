@@ -8,8 +8,8 @@ import torch
 from sdelib.book.four_errors import ERRORS, FourErrors
 from sdelib.book.toys import garden
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel
 from sdelib.grids import karras_times, uniform_times
-from sdelib.sdes import VE, VP, NoiseLevel
 from sdelib.solvers import euler_maruyama, heun
 
 S, T, T_MIN = 0.5, 4.0, 0.2

@@ -14,12 +14,12 @@ from helpers import drawn as read
 from sdelib.book.classifier import ClassificationLoss, GarmentClassifier, features
 from sdelib.book.data import CLASSES, FASHION_MNIST_DISTANCE
 from sdelib.denoiser import SIGMA_MIN, first_time, score_from
+from sdelib.families import VE, VP, NoiseLevel
 from sdelib.grids import karras_times
 from sdelib.metrics import moments
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
 from sdelib.sampling import GRIDS, SOLVERS, in_batches, sample_images
-from sdelib.sdes import VE, VP, NoiseLevel
 from sdelib.solvers import euler_maruyama, heun
 
 # ---- as a reader would run it
@@ -422,7 +422,7 @@ def test_the_denoiser_serves_every_sde(bundled, tmp_path, monkeypatch):
         (["--label", "10"], ["'10'", "9 (ankle boot)", "each"]),
         (["--label", "hat"], ["'hat'", "0 (T-shirt)"]),
         (["--guidance", "-1", "--label", "1"], ["--guidance", "'-1'"]),
-        (["--guidance", "2", "--label", "none"], ["guidance = 2", "give a label"]),
+        (["--guidance", "2", "--label", "none"], ["guidance = 2", "label"]),
         (
             ["--label", "1", "--weights", "unet-sigma25", "--sigma", "25"],
             ["--label", "unet-sigma25", "leave --weights out"],

@@ -18,11 +18,11 @@ from sdelib.denoiser import (
 )
 from sdelib.densities import GaussianMixture
 from sdelib.empirical import EmpiricalDensity
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.integration import Counted
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
 from sdelib.own.training import train
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 
 PROCESSES = [VE(0.01, 50.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(80.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "NoiseLevel"]
@@ -242,6 +242,7 @@ def test_flips_and_dropped_labels_reach_the_network():
     assert torch.equal(seen["x"][0], x0[0]) and torch.equal(seen["x"][1], x0[1].flip(-1))
 
 
+@pytest.mark.slow
 def test_it_learns_labels():
     """Two classes that differ in brightness: trained for a moment, at a σ that hides the image the
     label decides."""

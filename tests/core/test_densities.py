@@ -9,9 +9,9 @@ from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import WhiteNoise
 from sdelib.densities import GaussianMixture
 from sdelib.empirical import EmpiricalDensity
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import uniform_times
 from sdelib.integration import solve
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 
 ONE_D = GaussianMixture([0.3, 0.7], torch.tensor([[-1.0], [2.0]], dtype=torch.float64), [0.5, 1.2])
 MIXTURES = {"garden": garden(torch.float64), "two_modes": two_modes(torch.float64), "one_d": ONE_D}

@@ -8,11 +8,11 @@ import torch
 
 from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.few_steps import DPMSolver, EDMHeun
 from sdelib.grids import geometric_times, karras_times, uniform_times
 from sdelib.integration import Counted, integrate, solve, trajectory
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import heun
 
 PROCESSES = [VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
@@ -85,6 +85,7 @@ def slope(errors, steps):
     return -float((e * n).sum() / n.square().sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", PROCESSES, ids=NAMES)
 @pytest.mark.parametrize(
     "make, order",

@@ -9,6 +9,7 @@ import torch
 from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import Still, WhiteNoise
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.few_steps import DPMSolver
 from sdelib.flow_matching import (
     FlowMatchingLoss,
@@ -23,7 +24,6 @@ from sdelib.integration import solve
 from sdelib.own.training import train
 from sdelib.reversal import Reverse, denoise
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import euler_maruyama, heun
 
 PATHS = [StraightPath(), VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]

@@ -14,10 +14,10 @@ from sdelib.book.data import fashion_mnist
 from sdelib.book.toys import garden
 from sdelib.denoiser import score_from
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel
 from sdelib.guidance import class_score, guided
 from sdelib.own import weights
 from sdelib.own.training import train
-from sdelib.sdes import VE, VP, NoiseLevel
 
 f64 = dict(dtype=torch.float64)
 

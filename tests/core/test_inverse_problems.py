@@ -11,6 +11,7 @@ import torch
 from sdelib.book.toys import garden
 from sdelib.brownian import WhiteNoise
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.few_steps import DPMSolver
 from sdelib.grids import karras_times
 from sdelib.integration import integrate
@@ -28,7 +29,6 @@ from sdelib.inverse_problems import (
     tweedie,
 )
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import euler_maruyama
 from sdelib.state_rules import DPS, Replacement
 

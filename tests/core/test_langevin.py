@@ -9,6 +9,7 @@ import torch
 from sdelib.book.data import FASHION_MNIST_DISTANCE, largest_distance
 from sdelib.book.toys import two_modes
 from sdelib.brownian import WhiteNoise
+from sdelib.families import NoiseLevel
 from sdelib.integration import Counted
 from sdelib.langevin import (
     Langevin,
@@ -20,7 +21,6 @@ from sdelib.langevin import (
     shell_overlap,
 )
 from sdelib.reversal import denoise
-from sdelib.sdes import NoiseLevel
 
 N = 20_000
 

@@ -7,8 +7,8 @@ import torch
 
 from sdelib.book.toys import garden
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.likelihood import Hutchinson, exact_trace, log_likelihood, prior_log_prob
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 
 PROCESSES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "NoiseLevel"]
@@ -100,6 +100,7 @@ def test_variance_of_hutchinsons_signs():
     assert abs(float(d.mean()) - variance) < 5 * float(d.std()) / math.sqrt(k)
 
 
+@pytest.mark.slow
 def test_gaussian_probes_agree_with_signs_and_are_noisier():
     """Var[uᵀJu] = 2‖S‖² for u ~ N(0, I), S the symmetric part: the diagonal's share is what signs
     do not have."""

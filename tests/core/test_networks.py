@@ -8,11 +8,11 @@ import torch
 from sdelib.book.toys import two_modes
 from sdelib.checks import like
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, SubVP
 from sdelib.networks import NoiseEmbedding, ScoreMLP, ScoreUNet
 from sdelib.own.devices import device_name, on_gpu
 from sdelib.own.training import train
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VE, VP, SubVP
 
 SDES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP()]
 NAMES = ["VE", "VE.power", "VP", "SubVP"]
@@ -159,6 +159,7 @@ def fisher(score, mixture, sde, t, n=4000):
         return float(sde.marginal(t)[1] ** 2 * (score(x, t) - p.score(x)).square().mean())
 
 
+@pytest.mark.slow
 def test_it_learns_a_mixture():
     """A small ScoreMLP on 0.8/0.2 modes: its Fisher divergence falls below a tenth of the
     Gaussian's at every noise level."""

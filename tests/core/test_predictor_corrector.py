@@ -8,6 +8,7 @@ import torch
 
 from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import geometric_times, uniform_times
 from sdelib.integration import Counted, solve, trajectory
 from sdelib.predictor_corrector import (
@@ -20,7 +21,6 @@ from sdelib.predictor_corrector import (
     stay,
 )
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import euler_maruyama, heun, sra
 
 PROCESSES = [VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
@@ -116,6 +116,7 @@ def test_exponential_runs_the_flow_both_ways():
     assert 0.4 * gaps[1] < gaps[0] < 0.6 * gaps[1]  # order 1: half the step, half the gap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", PROCESSES, ids=NAMES)
 @pytest.mark.parametrize("step", PREDICTORS)
 def test_predictors_have_strong_order_1(sde, step):
@@ -242,6 +243,7 @@ def test_cost_and_the_same_path_without_corrector(predictor, cost, corrections):
         assert torch.equal(y, solve(Reverse(VP(), score), x, times, predictor, noise=w()))
 
 
+@pytest.mark.slow
 def test_a_corrector_repairs_the_steps_of_its_predictor_and_not_the_score():
     """One Gaussian, few steps: with corrections the variance is nearer to the truth (snr² = 1%
     aside); with a score of a Gaussian twice as wide, more corrections bring it to the wrong one."""

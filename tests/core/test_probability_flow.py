@@ -8,11 +8,11 @@ import torch
 from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import Still
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import uniform_times
 from sdelib.integration import Counted, solve
 from sdelib.probability_flow import decode, encode, flow, interpolate, rk45
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 from sdelib.solvers import euler_maruyama, heun
 
 PROCESSES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(20.0)]

@@ -9,6 +9,7 @@ import torch
 from sdelib.book.toys import garden
 from sdelib.checks import like
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.networks import ScoreMLP
 from sdelib.score_matching import (
     DenoisingLoss,
@@ -18,7 +19,6 @@ from sdelib.score_matching import (
     implicit_loss,
     sliced_loss,
 )
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 
 SDES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), VP(T=3.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "VP-T3"]
@@ -402,6 +402,7 @@ def test_the_ladder_loss_is_the_weighted_sum_of_denoising_losses():
         torch.testing.assert_close(found[mine], s**2 * one * 2 / 2)
 
 
+@pytest.mark.slow
 def test_the_ladder_loss_trains_a_network_towards_the_exact_score():
     """A few hundred steps on the garden: the excess over the exact score's loss falls to a
     tenth."""

@@ -8,10 +8,11 @@ import torch
 from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck
 from sdelib.brownian import Still, WhiteNoise
 from sdelib.checks import like
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import uniform_times
 from sdelib.integration import solve
 from sdelib.reversal import Reverse
-from sdelib.sdes import SDE, VE, VP, NoiseLevel, SubVP
+from sdelib.sdes import SDE
 
 GAUSSIAN = [
     VE(0.01, 5.0),
@@ -30,6 +31,7 @@ def at(t: float) -> torch.Tensor:
     return torch.tensor(t, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.15, 0.6, 1.0])
 @pytest.mark.parametrize("sde", GAUSSIAN, ids=NAMES)
 def test_marginal_by_simulation(sde, part):

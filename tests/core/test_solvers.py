@@ -9,12 +9,13 @@ import torch
 
 from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.few_steps import DPMSolver, EDMHeun
 from sdelib.grids import geometric_times, karras_times, uniform_times
 from sdelib.integration import Counted, adaptive, integrate, solve, trajectory
 from sdelib.predictor_corrector import exponential, stay
 from sdelib.reversal import Reverse, denoise
-from sdelib.sdes import SDE, VE, VP, NoiseLevel, SubVP
+from sdelib.sdes import SDE
 from sdelib.solvers import euler_maruyama, heun, heun_ito, milstein, platen, sra
 
 FORWARD = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP()]
@@ -137,6 +138,7 @@ def test_order_on_an_ode(step, order, ends):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", FORWARD, ids=NAMES)
 def test_heun_has_order_2_on_the_probability_flow(sde):
     """Against 640 steps: the reference's own error is 1/16 of the smallest error that is compared,
@@ -552,6 +554,7 @@ def test_weak_order_of_heun_is_1_towards_stratonovich():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step, order", [(euler_maruyama, 1.0), (heun, 2.0), (sra, 2.0)])
 def test_weak_order_for_additive_noise(step, order):
     """φ = sin 2x on `Swing`, against 64 steps of sra on the same 200,000 paths, which refine

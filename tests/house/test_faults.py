@@ -35,9 +35,9 @@ import sdelib
 from sdelib import widgets
 from sdelib.book import baking, data
 from sdelib.denoiser import Denoiser
+from sdelib.families import VP
 from sdelib.own import weights
 from sdelib.sampling import in_batches, sample_images
-from sdelib.sdes import VP
 
 pytestmark = pytest.mark.fault
 

@@ -12,11 +12,11 @@ import torch
 from sdelib.book.baking import RECIPES, stored_table
 from sdelib.book.classifier import features
 from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.families import VE, VP, SubVP
 from sdelib.own import weights
 from sdelib.own.devices import device_name, on_gpu
 from sdelib.own.training import train
 from sdelib.sampling import SOLVERS, in_bfloat16, sample_denoiser
-from sdelib.sdes import VE, VP, SubVP
 from sdelib.widgets import Explorer
 from sdelib.widgets.frames import decode
 

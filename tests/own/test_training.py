@@ -16,11 +16,11 @@ import pytest
 import torch
 from torch import nn
 
+from sdelib.families import VP
 from sdelib.networks import ScoreMLP
 from sdelib.own import training, weights
 from sdelib.own.training import learning_rate, step_generator, train
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VP
 
 HERE = Path(__file__).resolve().parent
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
@@ -372,7 +372,7 @@ TWO = textwrap.dedent("""
     sys.path.insert(0, {tests!r})
     from test_training import OBJECTIVE, data
     from sdelib.networks import ScoreMLP
-    from sdelib.sdes import VP
+    from sdelib.families import VP
     from sdelib.own.training import train
     from sdelib.own.weights import write_tensors
     from accelerate import Accelerator

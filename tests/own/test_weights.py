@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from sdelib.book.classifier import GarmentClassifier
+from sdelib.families import VE, VP, SubVP
 from sdelib.networks import ScoreMLP, ScoreUNet
 from sdelib.own import weights
-from sdelib.sdes import VE, VP, SubVP
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def with_spec(folder, spec):
 
 def test_the_file_says_how_its_network_is_rebuilt(bundled):
     weights.save("net", ScoreMLP(VE(0.02, 7.0), dim=3, width=16, data_mean=0.5), {})
-    sde = {"class": "sdelib.sdes.VE", "sigma_min": 0.02, "sigma_max": 7.0, "T": 1.0}
+    sde = {"class": "sdelib.families.VE", "sigma_min": 0.02, "sigma_max": 7.0, "T": 1.0}
     config = {"sde": sde, "dim": 3, "width": 16, "data_mean": 0.5, "data_std": 1.0}
     assert spec_of("net") == {"class": "sdelib.networks.ScoreMLP", "config": config}
 
@@ -161,7 +161,7 @@ def test_weights_of_a_class_that_is_not_there(bundled, name):
 
 @pytest.mark.fault
 def test_a_module_outside_the_package_is_not_even_imported(bundled, tmp_path, monkeypatch):
-    (tmp_path / "stranger.py").write_text("raise SystemExit('imported')")
+    (tmp_path / "stranger.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     weights.save("net", ScoreMLP(VP(), width=16), {})
     spec = spec_of("net")

@@ -18,12 +18,12 @@ from helpers import DRAWN, SECONDS, SITE, complaints, javascript, look, move, wi
 from sdelib.brownian import WhiteNoise
 from sdelib.denoiser import NO_LABEL, SIGMA_MAX, SIGMA_MIN, first_time, score_from
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, SubVP
 from sdelib.integration import Counted, integrate
 from sdelib.own import weights
 from sdelib.own.weights import BUNDLED
 from sdelib.reversal import Reverse, denoise
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser
-from sdelib.sdes import VE, VP, SubVP
 from sdelib.widgets import bundle
 
 NAME, PAGE = "denoiser-small", "book/sampler.html"

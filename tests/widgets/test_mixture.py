@@ -29,10 +29,10 @@ from helpers import (
 from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import Still
 from sdelib.densities import GaussianMixture
+from sdelib.families import NoiseLevel
 from sdelib.integration import integrate
 from sdelib.langevin import langevin
 from sdelib.reversal import Reverse
-from sdelib.sdes import NoiseLevel
 from sdelib.widgets import MixtureField, bundle
 
 STATE = "application/vnd.jupyter.widget-state+json"

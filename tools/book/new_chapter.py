@@ -86,7 +86,7 @@ say(f"- The mean of the score of {{n:,}} draws is zero within {{worst:.1f}} stan
     (
         """## Exercises
 
-Write them as in chapter 1, each with a check in `sdelib/exercises.py` and a solution to unfold.
+Write them as in chapter 1, each with a check in `sdelib/book/exercises/` and a solution to unfold.
 
 ## Further reading
 

@@ -20,11 +20,11 @@ import torch
 from sdelib.book.baking import RECIPES, stored_table
 from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.families import VE
 from sdelib.own import weights
 from sdelib.own.devices import device_name, exact_products, on_gpu
 from sdelib.own.training import train
 from sdelib.sampling import in_bfloat16, sample_denoiser
-from sdelib.sdes import VE
 
 OUT = table.RESULTS / "gpu.csv"
 FIELDS = ("what", "subject", "device", "how", "batch", "value", "least", "most", "unit")

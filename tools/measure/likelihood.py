@@ -33,10 +33,10 @@ from sdelib.dequantisation import (
     gaussian_bound,
     grey_levels,
 )
+from sdelib.families import VE
 from sdelib.likelihood import Hutchinson, log_likelihood, prior_log_prob
 from sdelib.own import weights
 from sdelib.own.devices import device_name, on_gpu
-from sdelib.sdes import VE
 
 OUT = table.RESULTS / "likelihood.csv"
 IMAGES = table.RESULTS / "likelihood_images.csv"

@@ -20,11 +20,12 @@ import torch
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import Garments, fashion_mnist
 from sdelib.denoiser import Denoiser
+from sdelib.families import VE, VP, SubVP
 from sdelib.metrics import frechet_distance, moments, precision_recall, sliced_wasserstein
 from sdelib.own import weights
 from sdelib.own.devices import device_name, on_gpu
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser, sample_images
-from sdelib.sdes import VE, VP, GaussianSDE, SubVP
+from sdelib.sdes import GaussianSDE
 
 OUT = table.RESULTS / "quality.csv"
 PROCESSES: dict[str, GaussianSDE] = {"power 25": VE.power(25.0), "VP": VP(), "sub-VP": SubVP()} | {

@@ -23,7 +23,7 @@ import table
 import torch
 from peer_libraries import DENSITY, FEW, HIGH, LOW, TARGET, N
 
-from sdelib import solvers
+from sdelib import grids, integration, solvers
 from sdelib.book.toys import GeometricBrownian
 from sdelib.brownian import BrownianPath
 
@@ -211,9 +211,9 @@ def strong(budgets):
             drift = lambda self, x, t: drift(x)
 
         def run(x, steps, seed):
-            times = solvers.uniform_times(0.0, 1.0, steps)
+            times = grids.uniform_times(0.0, 1.0, steps)
             noise = BrownianPath(times, x, generator=torch.Generator().manual_seed(seed))
-            return solvers.solve(
+            return integration.solve(
                 Counting(), x, times, getattr(solvers, solver), noise=noise
             ) - sde.path(x, 1.0, noise.at(1.0))
 

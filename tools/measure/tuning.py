@@ -18,11 +18,11 @@ import torch
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.families import VE
 from sdelib.metrics import frechet_distance, moments
 from sdelib.own import weights
 from sdelib.own.training import train
 from sdelib.sampling import sample_denoiser
-from sdelib.sdes import VE
 
 OUT = table.RESULTS / "tuning.csv"
 STEPS, BATCH, N, SEEDS = 800, 128, 500, (0, 1)

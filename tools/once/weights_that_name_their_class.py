@@ -22,9 +22,9 @@ import onnx
 import torch
 
 from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser
+from sdelib.families import NoiseLevel
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
-from sdelib.sdes import NoiseLevel
 
 RESULTS = Path(__file__).parents[2] / "results"
 CLASSES = {
@@ -32,8 +32,8 @@ CLASSES = {
     "ScoreUNet": "sdelib.networks.ScoreUNet",
     "GarmentClassifier": "sdelib.book.classifier.GarmentClassifier",
     "NoisyClassifier": "sdelib.book.classifier.NoisyClassifier",
-    "VE": "sdelib.sdes.VE",
-    "NoiseLevel": "sdelib.sdes.NoiseLevel",
+    "VE": "sdelib.families.VE",
+    "NoiseLevel": "sdelib.families.NoiseLevel",
 }
 
 

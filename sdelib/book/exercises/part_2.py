@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ...sdes import VE, VP
+from ...families import VE, VP
 from .mechanism import Exercise, Number, function
 
 

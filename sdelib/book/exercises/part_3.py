@@ -7,8 +7,8 @@ import math
 import torch
 
 from ...denoiser import first_time
+from ...families import VE, VP
 from ...metrics import frechet_bias
-from ...sdes import VE, VP
 from ...solvers import platen
 from ..classifier import stored_moments
 from ..toys import GeometricBrownian
