@@ -21,19 +21,20 @@ from sphinx.util import logging
 MATHJAX = Path(__file__).parents[2] / "node_modules" / "mathjax" / "es5" / "node-main.js"
 FONTS = "vendor/mathjax/output/chtml/fonts/woff-v2"
 FORMULA = re.compile(
-    r'(<(span|div) class="[^"]*\bmath\b[^"]*"[^>]*>)((?:(?!'
-    r"</\2>).)*?)\\([(\[])(.*?)\\[)\]]\s*(</\2>)",
+    r'(<(span|div) class="[^"]*\bmath\b[^"]*"[^>]*>)((?:(?!</\2>).)*?)'
+    r"\\([(\[])(.*?)\\[)\]]\s*(</\2>)",
     re.S,
 )
 SCRIPTS = re.compile(
-    r"[ \t]*<script>window\.MathJax = .*?</script>\n?|[ \t]*"
-    r"<script[^>]*/mathjax/[^>]*></script>\n?",
+    r"[ \t]*<script>window\.MathJax = .*?</script>\n?"
+    r"|[ \t]*<script[^>]*/mathjax/[^>]*></script>\n?",
     re.S,
 )
 SET = r"""
 require(process.argv[1]).init({
   loader: { load: ["input/tex", "output/chtml", "a11y/assistive-mml"] },
-  startup: { typeset: false }, chtml: { fontURL: process.argv[2] },
+  startup: { typeset: false },
+  chtml: { fontURL: process.argv[2] },
 }).then(async MathJax => {
   const { adaptor } = MathJax.startup, set = [];
   for (const [display, tex] of JSON.parse(require("fs").readFileSync(0, "utf8"))) {
@@ -110,7 +111,7 @@ def place(app, exception) -> None:
             up = "../" * (len(page.relative_to(app.outdir).parts) - 1)
             mended = mended.replace(
                 "</title>",
-                '</title>\n    <link rel="stylesheet" '
+                f'</title>\n    <link rel="stylesheet" '
                 f'href="{up}_static/formulas.css?v={version}" />',
                 1,
             )

@@ -44,11 +44,9 @@ MENDS = [
         (r"<script(?![^>]*\bdefer\b)((?:(?!type=)[^>])*\bsrc=)", r"<script defer\1"),
         # Where storage is blocked, the page has the default colours.
         (
-            r"(<script "
-            r'data-cfasync="false">\s*)(document\.documentElement\.dataset\.mode = '
-            r"localStorage[^<]*?)\s*</script>",
-            r"\1try {\n    \2\n    } catch (error) { "
-            r"document.documentElement.dataset.mode = "
+            r'(<script data-cfasync="false">\s*)'
+            r"(document\.documentElement\.dataset\.mode = localStorage[^<]*?)\s*</script>",
+            r"\1try {\n    \2\n    } catch (error) { document.documentElement.dataset.mode = "
             r'document.documentElement.dataset.theme = "light"; }\n  </script>',
         ),
     ]
