@@ -120,7 +120,7 @@ SMOKE    = tests/chapters/test_colab.py
 
 lint: $(PACKAGES)
 	$(STAGE) lint 'ruff: rules and format' sh -c 'ruff check --quiet . && ruff format --check --quiet .'
-	$(STAGE) types 'pyright on sdelib' pyright sdelib
+	$(STAGE) types 'basedpyright on sdelib' basedpyright --level error
 
 check: export OMP_NUM_THREADS := 1
 check: lint $(SDELIB)

@@ -139,6 +139,7 @@ def test_order_on_an_ode(step, order, ends):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", FORWARD, ids=NAMES)
 def test_heun_has_order_2_on_the_probability_flow(sde):
     """Against 640 steps: the reference's own error is 1/16 of the smallest error that is compared,
@@ -554,6 +555,7 @@ def test_weak_order_of_heun_is_1_towards_stratonovich():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step, order", [(euler_maruyama, 1.0), (heun, 2.0), (sra, 2.0)])
 def test_weak_order_for_additive_noise(step, order):
     """φ = sin 2x on `Swing`, against 64 steps of sra on the same 200,000 paths, which refine

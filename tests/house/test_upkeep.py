@@ -375,7 +375,10 @@ def test_make_lab_starts_the_books_own_jupyter_on_the_port(tmp_path):
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     base = f"/user/me/proxy/absolute/{port}/"
-    options = f"--no-browser --allow-root --ServerApp.allow_remote_access=True --ServerApp.base_url={base}"
+    options = (
+        "--no-browser --allow-root --ServerApp.allow_remote_access=True "
+        f"--ServerApp.base_url={base}"
+    )
     environment = {
         **os.environ,
         **{f"JUPYTER_{name}_DIR": str(tmp_path) for name in ("CONFIG", "DATA", "RUNTIME")},

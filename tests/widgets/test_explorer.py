@@ -423,7 +423,8 @@ def one(std):
     v = torch.stack(torch.meshgrid(-x[::3], -x[::3], indexing="xy"), -1)
     return field(density=p, arrows=v / std**2, extent=(-3, 3, -3, 3), note=f"width {std:.3f}")
 def two(std, law):
-    return particles(std * z + law, extent=(-9, 9, -9, 9), times=np.linspace(1, 0, 12), note=f"spread {std:.3f}")
+    return particles(std * z + law, extent=(-9, 9, -9, 9), times=np.linspace(1, 0, 12),
+      note=f"spread {std:.3f}")
 def three(std):
     return images(noise ** std, note=f"power {std:.3f}")
 def four(hidden, std):
@@ -431,9 +432,11 @@ def four(hidden, std):
 """
 SHOW = {
     "field": 'Explorer([STD], bake([STD], one), one, caption="Slide.", alt="a bump")',
-    "particles": 'C = [STD, Switch("law", "law", {"left": -2, "right": 2})]\nExplorer(C, bake(C, two), two, alt="a cloud")',
+    "particles": 'C = [STD, Switch("law", "law", {"left": -2, "right": 2})]\nExplorer(C, bake(C, '
+    'two), two, alt="a cloud")',
     "images": 'Explorer([STD], bake([STD], three), three, alt="six pictures")',
-    "paint": 'C = [Paint("hidden", "hide", 8, 8, blocks=(2, 2), start="1000", picture=noise[0]), STD]\nExplorer(C, bake(C, four), four, alt="six holes")',
+    "paint": 'C = [Paint("hidden", "hide", 8, 8, blocks=(2, 2), start="1000", '
+    'picture=noise[0]), STD]\nExplorer(C, bake(C, four), four, alt="six holes")',
 }
 
 
@@ -560,7 +563,8 @@ def test_play_runs_through_time_and_through_values(page, new_tab, motion):
             (cloud, cloud.locator("input").nth(1), "0"),
         ):
             widget.evaluate(
-                "w => { w.drawn = 0; new MutationObserver(() => w.drawn++).observe(w, { attributeFilter: ['data-shown'] }); }"
+                "w => { w.drawn = 0; new MutationObserver(() => "
+                "w.drawn++).observe(w, { attributeFilter: ['data-shown'] }); }"
             )
             (widget.get_by_role("button", name="Play") if widget == bump else slider).press(
                 "Space"
@@ -765,7 +769,8 @@ def test_a_kernel_computes_values_that_were_not_stored(lab, new_tab):
             value = nudge(tab, widget)
         note = f"{words} {float(value.removesuffix(' px')):.3f}"
         tab.wait_for_function(
-            "([w, note]) => w.querySelector('.sde-note').textContent === note && !w.hasAttribute('data-busy')",
+            "([w, note]) => w.querySelector('.sde-note').textContent === note && "
+            "!w.hasAttribute('data-busy')",
             arg=[widget.element_handle(), note],
             timeout=SECONDS,
         )
@@ -826,7 +831,8 @@ def test_a_dead_kernel_is_noticed_after_three_seconds(lab, new_tab):
     before = look(widget)
     nudge(tab, widget)
     tab.wait_for_function(
-        "w => w.querySelector('.sde-status').textContent.startsWith('no kernel answers; shown: noise σ = 0.5 px')",
+        "w => w.querySelector('.sde-status').textContent.startsWith('no kernel "
+        "answers; shown: noise σ = 0.5 px')",
         arg=widget.element_handle(),
         timeout=SECONDS,
     )
