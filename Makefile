@@ -34,12 +34,14 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab students refresh clean
+.PHONY: help book check lint test measure lab students refresh clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make book                  build the site into _build/html (the first run installs into .venv)'
-	@echo 'make test                  unit tests, every chapter, the stored outputs, the site in Chromium'
+	@echo 'make check                 lint, types and the tests of the mathematics: a minute, for daily work'
+	@echo 'make test                  everything: all tests, every chapter, the stored outputs, the site in Chromium'
+	@echo 'make measure               what is promised to be fast, into results/times.csv'
 	@echo 'make lab [PORT=N]          JupyterLab on the chapters (LAB="...": more options for it)'
 	@echo 'make students              the chapters without solutions, into _build/students'
 	@echo 'make refresh [CHAPTER=NN]  run the chapters and store their outputs (CHAPTER=intro: the first page)'
@@ -77,7 +79,7 @@ $(MATHJAX): package-lock.json package.json .npmrc tools/setup/javascript.py $(PA
 # Sphinx repeats a page's warnings only when it reads the page again. So after a build that failed or
 # was cut off, and after a change that touches every page, the next one starts from nothing.
 $(SITE): $(PAGES) $(WHOLE) $(SDELIB)
-	@test -f $@ -a -z '$(filter $(WHOLE),$?)' || rm -rf _build
+	@test -f $@ -a -z '$(filter $(WHOLE),$?)' || find _build -mindepth 1 -maxdepth 1 ! -name stages.json -exec rm -rf {} + 2>/dev/null || true
 	@rm -f $@
 	@echo 'site      _build/html'
 	@mkdir -p _build
@@ -102,34 +104,53 @@ students: $(SDELIB)
 refresh: $(SDELIB)
 	@$(PY) tools/book/notebooks.py refresh $(CHAPTER)
 
-# ---------------------------------------------------------------- the tests
+# ---------------------------------------------------------------- the checks
 
-# Each stage is named, in the order in which it is likely to fail, and stops the run when it does.
-# What a stage skipped is counted at the end. Tests run $(JOBS) at a time, so each computes with one thread:
-# with more threads than cores, PyTorch's small operations wait for each other for minutes.
+# A stage says what runs and how long it took last time; the first that fails stops the run. They stand
+# in the order in which they are likely to fail. What a stage skipped is counted at the end. Tests run
+# $(JOBS) at a time, so each computes with one thread: with more threads than cores, PyTorch's small
+# operations wait for each other for minutes.
+STAGE    = @$(PY) tools/book/stage.py
 PYTEST   = $(PY) -m pytest -q -p no:cacheprovider
 SPREAD   = -n $(JOBS) --dist loadfile
+EVENLY   = -n $(JOBS) --dist load
 SKIPPED  = _build/skipped.txt
 FAULTS   = _build/faults.txt
-CHAPTERS = tests/chapters/test_chapters.py tests/chapters/test_colab.py
+SMOKE    = tests/chapters/test_colab.py
+
+lint: $(PACKAGES)
+	$(STAGE) lint 'ruff: rules and format' sh -c 'ruff check --quiet . && ruff format --check --quiet .'
+	$(STAGE) types 'pyright on sdelib' pyright sdelib
+
+check: export OMP_NUM_THREADS := 1
+check: lint $(SDELIB)
+	$(STAGE) core 'the tests of the mathematics, without the slow ones' \
+	  $(PYTEST) $(EVENLY) -m 'not slow' tests/core
+	@echo; echo 'The check passed. make test runs everything.'
 
 test: export OMP_NUM_THREADS := 1
-test: $(SITE)
+test: export SDELIB_SKIPPED := $(SKIPPED)
+test: lint $(SITE)
 	@rm -f $(SKIPPED) $(FAULTS)
-	@echo; echo '== 1/5  unit tests'
-	@SDELIB_SKIPPED=$(SKIPPED) SDELIB_FAULTS=$(FAULTS) $(PYTEST) $(SPREAD) -m 'not browser' $(CHAPTERS:%=--ignore %) tests
-	@echo; echo '== 2/5  the data tests again, on the stand-in for Fashion-MNIST'
-	@SDELIB_DATA=fallback $(PYTEST) -m 'not browser and not real_data' tests/book/test_data.py tests/core/test_metrics.py
-	@echo; echo '== 3/5  how chapters are built, and every one with smoke parameters, as on Colab and on the stand-in'
-	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(JOBS) --dist load $(CHAPTERS)
-	@echo; echo '== 4/5  every chapter at its default parameters, against its stored outputs'
-	@$(PYTEST) -p no:warnings $(SPREAD) --nbval-lax --nbval-current-env --nbval-cell-timeout 600 \
+	$(STAGE) unit 'unit tests, and how chapters are built' \
+	  env SDELIB_FAULTS=$(FAULTS) $(PYTEST) $(SPREAD) -m 'not browser' --ignore $(SMOKE) tests
+	$(STAGE) stand-in 'the data tests again, on the stand-in for Fashion-MNIST' \
+	  env -u SDELIB_SKIPPED SDELIB_DATA=fallback $(PYTEST) $(EVENLY) -m 'not browser and not real_data' \
+	  tests/book/test_data.py tests/core/test_metrics.py
+	$(STAGE) smoke 'every chapter with smoke parameters, as on Colab and on the stand-in' \
+	  $(PYTEST) $(EVENLY) $(SMOKE)
+	$(STAGE) outputs 'every chapter at its default parameters, against its stored outputs' \
+	  $(PYTEST) -p no:warnings $(SPREAD) --nbval-lax --nbval-current-env --nbval-cell-timeout 600 \
 	  book/intro.ipynb $(wildcard chapters/*.ipynb)
-	@echo; echo '== 5/5  the site in Chromium'
-	@SDELIB_SKIPPED=$(SKIPPED) $(PYTEST) -n $(BROWSERS) --dist loadgroup -m browser tests
-	@echo; echo '== All five stages passed.'; cat $(FAULTS)
+	$(STAGE) browser 'the site in Chromium' $(PYTEST) -n $(BROWSERS) --dist loadgroup -m browser tests
+	@echo; echo '== All stages passed.'; cat $(FAULTS)
 	@if [ -s $(SKIPPED) ]; then echo "But not everything ran: $$(wc -l < $(SKIPPED)) tests were SKIPPED:"; sort $(SKIPPED); \
 	  else echo 'Nothing was skipped.'; fi
+
+# Not a test: times depend on the machine, so they are measured and stored with the machine's name.
+measure: export OMP_NUM_THREADS := 1
+measure: $(SITE)
+	@$(PY) tools/measure/times.py
 
 clean:
 	@rm -rf _build node_modules book/_static/vendor build dist *.egg-info .pytest_cache

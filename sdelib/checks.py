@@ -10,13 +10,16 @@ device its queue, so the time loop does it once a step, and the formulas inside 
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+
+P, Value = ParamSpec("P"), TypeVar("Value")
 
 
 def show(value: Any) -> str:
@@ -55,6 +58,30 @@ def whole(least: int = 1, **values: int) -> None:
         require(is_whole and operator.index(value) >= least, name, value, cure)
 
 
+def shares(**values: float) -> None:
+    """All values are shares of a whole, from 0 to 1."""
+    for name, value in values.items():
+        require(0 <= value <= 1, name, value, "give a share from 0 to 1")
+
+
+def levels(
+    name: str,
+    x: Tensor,
+    low: float = 1e-18,
+    high: float = 1e18,
+    cure: str = "give numbers above 0, of ordinary size",
+) -> Tensor:
+    """x, all of whose numbers lie in [low, high]. On a GPU a look would make it wait: there those
+    outside become NaN, which the time loop finds."""
+    if torch.compiler.is_compiling():
+        return x
+    inside = (x >= low) & (x <= high)
+    if x.device.type != "cpu":
+        return torch.where(inside, x, math.nan)
+    require(inside.all(), name, x, cure)
+    return x
+
+
 def ascending(name: str, values: Sequence[float] | Tensor) -> Tensor:
     """The values as a float64 tensor (n,), n ≥ 1: finite numbers above 0 that ascend."""
     v = torch.as_tensor(values, dtype=torch.float64)
@@ -70,7 +97,8 @@ def ascending(name: str, values: Sequence[float] | Tensor) -> Tensor:
 def monotone(times: Tensor) -> Tensor:
     """The times (n,), n ≥ 2: finite, and either all ascending or all descending."""
     times = torch.as_tensor(times)
-    require(times.ndim == 1 and len(times) > 1, "times", times, "give two or more, in one axis")
+    if times.ndim != 1 or len(times) < 2:
+        raise ValueError(f"times has shape {tuple(times.shape)}: give two or more, in one axis")
     gaps = times.diff()
     turns = (~(gaps * gaps[0] > 0)).nonzero().flatten().tolist()
     if turns:
@@ -102,6 +130,42 @@ def finite(name: str, x: Tensor) -> Tensor:
     return x
 
 
+def glance(name: str, x: Tensor) -> Tensor:
+    """As `finite` where a look is free, on the CPU. A GPU would have to wait for it, and there the
+    time loop's one look a step finds what is not finite."""
+    return finite(name, x) if x.device.type == "cpu" else x
+
+
+def at_once(
+    check: Callable[P, Any],
+) -> Callable[[Callable[P, Iterator[Value]]], Callable[P, Iterator[Value]]]:
+    """Decorate a generator function: check(…) sees its arguments when it is called, and not only
+    when its first value is asked for."""
+
+    def decorate(generator_function: Callable[P, Iterator[Value]]) -> Callable[P, Iterator[Value]]:
+        @functools.wraps(generator_function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Iterator[Value]:
+            check(*args, **kwargs)
+            return generator_function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def shaped(name: str, x: Tensor, *shape: Any) -> Tensor:
+    """x, which has this shape. An axis that may have any length is given by its name; a leading ...
+    stands for any number of axes."""
+    rest = shape[1:] if shape[:1] == (...,) else shape
+    axes = x.shape[max(0, x.ndim - len(rest)) :] if rest != shape else x.shape
+    if len(axes) != len(rest) or any(m != n for n, m in zip(axes, rest) if not isinstance(m, str)):
+        wanted = ", ".join("…" if n is ... else str(n) for n in shape)
+        raise ValueError(
+            f"{name} has shape {tuple(x.shape)}: give ({wanted}{',' * (len(shape) == 1)})"
+        )
+    return x
+
+
 def same_shape(name: str, a: Tensor, x: Tensor, like_name: str = "x") -> Tensor:
     """a, which is shaped like x."""
     if a.shape != x.shape:
@@ -114,7 +178,19 @@ def same_shape(name: str, a: Tensor, x: Tensor, like_name: str = "x") -> Tensor:
 def number(t: Tensor | Sequence[float] | float, x: Tensor) -> Tensor:
     """t with the dtype and the device of x; a number that is too large for it becomes ∞."""
     t = t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)
-    return t.to(device=floats(x).device, dtype=x.dtype, non_blocking=True)
+    away = floats(x).device.type != "cpu"  # a copy towards the CPU has to be waited for
+    return t.to(device=x.device, dtype=x.dtype, non_blocking=away)
+
+
+def align(t: Tensor | float, x: Tensor) -> Tensor:
+    """t with the trailing axes of x, so that t·x broadcasts.
+
+    t: a number or a scalar tensor, which stays in its own precision and on its own device, since a
+    scalar mixes with anything and the result has the type of x; or a tensor of shape (batch,) with
+    batch = x.shape[0], which goes to the dtype and device of x and gets the shape (batch, 1, …, 1).
+    """
+    t = t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)
+    return like(t, x) if t.ndim or (t.device != x.device and t.device.type != "cpu") else t
 
 
 def like(t: Tensor | float, x: Tensor) -> Tensor:
@@ -127,8 +203,11 @@ def like(t: Tensor | float, x: Tensor) -> Tensor:
     if t.ndim == 0:
         return t
     fits = t.ndim == 1 and x.ndim > 0 and t.shape[0] in (1, x.shape[0])
-    cure = f"give a scalar or one for each of the x, shape ({x.shape[0] if x.ndim else ''},)"
-    require(fits, "shape of t", tuple(t.shape), cure)
+    if not fits:
+        one_each = f"({x.shape[0] if x.ndim else ''},)"
+        raise ValueError(
+            f"t has shape {tuple(t.shape)}: give a scalar, or one for each x, {one_each}"
+        )
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 

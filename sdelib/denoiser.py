@@ -22,13 +22,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import floats, like, positive
+from . import checks
+from .checks import like
 from .networks import UNet
-from .reversal import Score, sound
+from .reversal import PricedScore, Score
 from .sdes import GaussianSDE
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """The noise levels of training: VP(0.1, 20) ends at std/scale = 152."""
+
+OUTSIDE = (
+    f"stay in [{SIGMA_MIN}, {SIGMA_MAX:g}], the noise levels of training: "
+    "stop at first_time(sde), or lower sigma_max"
+)
 
 NO_LABEL = -1
 """The label of an image whose class is not told."""
@@ -38,11 +44,10 @@ class Denoiser(UNet):
     """D(x; σ, y) for grey images in [0, 1], shaped like x: a U-Net in the preconditioning above.
 
     widths: channels at half and at quarter size.
-    classes: 10 garments; 0 for a network without labels.
+    classes: 10 garments; 0 for a network without labels, which trains as if there were none.
     dropout: share of the hidden units left out in training.
-    preconditioned: False takes c_skip = 0 and c_out = 1, so F is the denoised image itself; it is
-    there for the tuning table.
-    data_mean, data_std: m and σ_d; the defaults are those of Fashion-MNIST's training pixels.
+    preconditioned: False takes c_skip = 0 and c_out = 1, so F is the denoised image itself, for
+    the tuning table.  data_mean, data_std: m and σ_d, those of Fashion-MNIST's training pixels.
     """
 
     def __init__(
@@ -57,14 +62,9 @@ class Denoiser(UNet):
     ):
         super().__init__(widths, classes, dropout)
         self.data_mean, self.data_std, self.preconditioned = data_mean, data_std, preconditioned
-        self.config = {
-            "widths": list(widths),
-            "classes": classes,
-            "dropout": dropout,
-            "preconditioned": preconditioned,
-            "data_mean": data_mean,
-            "data_std": data_std,
-        }
+        how = {"classes": classes, "dropout": dropout, "preconditioned": preconditioned}
+        numbers = {"data_mean": data_mean, "data_std": data_std}
+        self.config = {"widths": list(widths), **how, **numbers}
 
     def forward(self, x: Tensor, sigma: Tensor, label: Tensor | int | None = None) -> Tensor:
         """D(x; σ, y), shaped like x.
@@ -74,53 +74,32 @@ class Denoiser(UNet):
         Raises ValueError for sigma outside [SIGMA_MIN, SIGMA_MAX], which training has not seen, and
         an unknown label.
         """
-        if x.ndim != 4:
-            raise ValueError(f"x has shape {tuple(x.shape)}: the denoiser takes (batch, 1, H, W)")
-        sigma = like(sigma, x).reshape(-1).expand(len(x))
-        compiling = (
-            torch.compiler.is_compiling()
-        )  # what depends on a value would break the compiled graph
-        if not compiling and not bool(
-            ((sigma >= SIGMA_MIN * (1 - 1e-3)) & (sigma <= SIGMA_MAX * (1 + 1e-3))).all()
-        ):
-            raise ValueError(
-                f"sigma = {float(sigma.min()):.4g} to {float(sigma.max()):.4g} leaves [{SIGMA_MIN}, {SIGMA_MAX:g}], "
-                "the noise levels that the denoiser was trained on: stop at first_time(sde), or lower sigma_max"
-            )
-        f, (skip, out) = self._f(x, sigma, self._label(label, len(x), x.device)), self._outer(sigma)
+        sigma = like(sigma, checks.shaped("x", x, "batch", 1, "H", "W")).reshape(-1).expand(len(x))
+        sigma = checks.levels(
+            "sigma", sigma, SIGMA_MIN * (1 - 1e-3), SIGMA_MAX * (1 + 1e-3), OUTSIDE
+        )
+        c_in = (sigma**2 + self.data_std**2).rsqrt()
+        u = like(c_in, x) * (x - self.data_mean)
+        f = self.correction(u, sigma, self._told(label, x)).to(x.dtype)
+        skip, out = self.outer(sigma)
         return self.data_mean + like(skip, x) * (x - self.data_mean) + like(out, x) * f
 
-    def _outer(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
+    def outer(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """(c_skip, c_out), shaped like sigma."""
         if not self.preconditioned:
             return torch.zeros_like(sigma), torch.ones_like(sigma)
         v = sigma**2 + self.data_std**2
         return self.data_std**2 / v, sigma * self.data_std / v.sqrt()
 
-    def _f(self, x: Tensor, sigma: Tensor, label: Tensor | None) -> Tensor:
-        c_in = (sigma**2 + self.data_std**2).rsqrt()
-        return self.correction(like(c_in, x) * (x - self.data_mean), sigma, label).to(x.dtype)
-
-    def _label(self, label: Tensor | int | None, n: int, device: torch.device) -> Tensor | None:
-        classes = self.config["classes"]
-        if label is None or not classes:
-            if label is not None and bool((torch.as_tensor(label) != NO_LABEL).any()):
-                raise ValueError(
-                    f"label = {label!r}: this denoiser was trained without labels; give None"
-                )
-            return torch.full((n,), NO_LABEL, device=device) if classes else None
-        label = torch.as_tensor(label, device=device)
-        if label.is_floating_point() or label.ndim > 1 or (label.ndim == 1 and len(label) != n):
-            raise ValueError(
-                f"label has shape {tuple(label.shape)} and type {label.dtype}: give one whole number, or one for each of the {n} images"
-            )
-        if not torch.compiler.is_compiling() and bool(
-            ((label < NO_LABEL) | (label >= classes)).any()
-        ):
-            raise ValueError(
-                f"label = {label.tolist()}: give whole numbers from 0 to {classes - 1}, or {NO_LABEL} for none"
-            )
-        return label.reshape(-1).expand(n)
+    def _told(self, label: Tensor | int | None, x: Tensor) -> Tensor | None:
+        """The label of each image, shape (batch,); None where the network has no labels."""
+        y, n = torch.as_tensor(NO_LABEL if label is None else label), self.config["classes"]
+        whole = not y.is_floating_point() and y.shape in ((), (len(x),))
+        cure = f"give one or one for each x, whole, from 0 to {n - 1}; {NO_LABEL} for none"
+        unseen = torch.compiler.is_compiling() or not n and self.training  # a look breaks the graph
+        known = whole and (unseen or ((y >= NO_LABEL) & (y < n)).all())
+        checks.require(known, "label", y, cure if n else "this denoiser has no labels: give None")
+        return y.to(x.device).reshape(-1).expand(len(x)) if n else None
 
 
 @dataclass(frozen=True)
@@ -132,10 +111,8 @@ class DenoiserLoss:
     every σ.
     ln σ ~ N(mean, std²) for most of the batch, the levels at which there is something to learn; for
     the share `spread` of it ln σ is uniform over [SIGMA_MIN, SIGMA_MAX], so no level that an SDE
-    visits is unseen.
-    drop: share of the labels that are not told, for guidance without a classifier (Ho & Salimans
-    2022).
-    flips: half of the images are mirrored left to right.  data_std: σ_d.
+    visits is unseen.  flips: half of the images are mirrored left to right.  data_std: σ_d.
+    drop: share of the labels not told, for guidance without a classifier (Ho & Salimans 2022).
     Raises ValueError for shares outside [0, 1] and std that is not above 0.
     """
 
@@ -147,52 +124,29 @@ class DenoiserLoss:
     data_std: float = 0.353
 
     def __post_init__(self):
-        for name, value in {"spread": self.spread, "drop": self.drop}.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} = {value!r}: give a share from 0 to 1")
-        if not math.isfinite(self.mean):
-            raise ValueError(f"mean = {self.mean!r}: give a finite number, the mean of ln σ")
-        positive(std=self.std, data_std=self.data_std)
+        checks.shares(spread=self.spread, drop=self.drop)
+        checks.positive(std=self.std, data_std=self.data_std)
+        checks.within(-1e3, 1e3, mean=self.mean)
 
     def draw(
         self, x0: Tensor, label: Tensor, *, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(sigma, z, told, mirrored): levels (batch,), z ~ N(0, I) like x0, which labels are told,
         which images are mirrored."""
-        n = len(floats(x0, "x0", axes=2))
-        if label.shape != (n,):
-            raise ValueError(
-                f"label has shape {tuple(label.shape)}: give one for each of the {n} images"
-            )
-        u, told, mirrored = (torch.rand(n, generator=generator) for _ in range(3))
-        u = (
-            ((u + torch.arange(n)) / n)[torch.randperm(n, generator=generator)]
-            .double()
-            .clamp(1e-6, 1 - 1e-6)
-        )  # stratified
+        n = len(checks.shaped("label", label, len(checks.floats(x0, "x0", axes=2))))
+        how = {"generator": checks.a_generator(generator)}
+        u, told, mirrored = (torch.rand(n, **how) for _ in range(3))
+        u = ((u + torch.arange(n)) / n)[torch.randperm(n, **how)]  # stratified
+        u = u.double().clamp(1e-6, 1 - 1e-6)
         low, high = math.log(SIGMA_MIN), math.log(SIGMA_MAX)
-        wide = u < self.spread
-        bell = self.mean + self.std * torch.special.ndtri(
-            ((u - self.spread) / (1 - self.spread + 1e-12)).clamp(1e-6, 1 - 1e-6)
-        )
-        sigma = (
-            torch.where(wide, low + (high - low) * u / max(self.spread, 1e-12), bell)
-            .clamp(low, high)
-            .exp()
-        )
-        z = torch.randn(x0.shape, generator=generator, dtype=x0.dtype)
+        wide = low + (high - low) * u / max(self.spread, 1e-12)
+        rest = ((u - self.spread) / (1 - self.spread + 1e-12)).clamp(1e-6, 1 - 1e-6)
+        bell = self.mean + self.std * torch.special.ndtri(rest)
+        sigma = torch.where(u < self.spread, wide, bell).clamp(low, high).exp()
+        z = torch.randn(x0.shape, **how, dtype=x0.dtype)
         return sigma.to(x0.dtype), z, told >= self.drop, (mirrored < 0.5) & self.flips
 
-    def __call__(
-        self,
-        denoiser: Callable,
-        x0: Tensor,
-        label: Tensor,
-        sigma: Tensor,
-        z: Tensor,
-        told: Tensor,
-        mirrored: Tensor,
-    ) -> Tensor:
+    def __call__(self, denoiser: Callable, x0, label, sigma, z, told, mirrored) -> Tensor:
         """The loss of each example, shape (batch,)."""
         x0 = torch.where(like(mirrored, x0).bool(), x0.flip(-1), x0)
         label = torch.where(told, label, NO_LABEL)
@@ -213,31 +167,25 @@ def score_from(
     denoiser: D(x, sigma, label), such as a `Denoiser`.
     label: y, one for all images or one for each; None: no label.
     guidance: w. 1 is the score of the class, 0 that of all garments; above 1 the images are more
-    typical of the class and no longer distributed like it. Where w is not 0 or 1 a score costs two
-    evaluations of the network.
+    typical of the class, and not distributed like it. Other w than 0 and 1 cost two evaluations.
     Raises ValueError for a guidance that is negative or not finite, or that has no label.
     Karras et al. 2022, eq. 3; Ho & Salimans 2022 (arXiv:2207.12598), eq. 6, whose w is ours − 1.
     """
-    if not (math.isfinite(guidance) and guidance >= 0):
-        raise ValueError(
-            f"guidance = {guidance!r}: give a finite number of at least 0; 1 is no guidance"
-        )
-    if label is None and guidance != 1:
-        raise ValueError(
-            f"guidance = {guidance:g} has nothing to guide to: give a label, or guidance = 1"
-        )
+    checks.within(0, 1e18, guidance=guidance)
+    checks.require(
+        label is not None or guidance == 1, "guidance", guidance, "give the label to guide to"
+    )
 
     def score(x: Tensor, t: Tensor) -> Tensor:
-        scale, std = sde.marginal(like(t, floats(x, axes=1)).reshape(-1))
-        clean, sigma = x / like(scale, x), (std / scale).expand(len(x))
+        scale, std = sde.marginal(like(t, checks.floats(x, axes=1)).reshape(-1))
+        clean, sigma = x / like(scale, x), checks.levels("sigma", std / scale).expand(len(x))
         d = denoiser(clean, sigma, None if guidance == 0 else label)
         if guidance not in (0, 1):
             free = denoiser(clean, sigma, None)
             d = free + guidance * (d - free)
-        return sound((d - clean) * like(scale / std**2, x), x, t)
+        return checks.same_shape("score(x, t)", (d - clean) * like(scale / std**2, x), x)
 
-    score.evaluations = 2 if guidance not in (0, 1) else 1
-    return score
+    return PricedScore(score, 1 if guidance in (0, 1) else 2)
 
 
 def first_time(sde: GaussianSDE, sigma_min: float = SIGMA_MIN) -> float:

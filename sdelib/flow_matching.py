@@ -3,13 +3,11 @@ noise.
 
     x_t = (1 − t) x₀ + t z,   z ~ N(0, I),        data at t = 0, noise at t = 1.
 
-This is one more Gaussian path, scale = 1 − t and std = t, so `StraightPath` is a `GaussianSDE` and
-everything in this package runs on it. For every Gaussian path the velocity of the flow is the mean
-of the velocities of the pairs (x₀, z)
+This is one more Gaussian path, scale = 1 − t and std = t, so everything in this package runs on it.
+For every Gaussian path the velocity of the flow is the mean of the velocities of the pairs (x₀, z)
 that pass through x, and it is affine in the score:
 
-    v(x, t) = E[scale' x₀ + std' z | x_t = x] = f(x, t) − ½ g(t)² s(x, t),
-    which is `Reverse(sde, score, eta=0)`;
+    v(x, t) = E[scale' x₀ + std' z | x_t = x] = f(x, t) − ½ g(t)² s(x, t);
 
 on the straight path v = E[z − x₀ | x_t = x] = −(x + t s)/(1 − t). A prime is the derivative in t.
 Lipman et al. 2023 (arXiv:2210.02747), Liu, Gong & Liu 2023 (arXiv:2209.03003), Albergo &
@@ -18,16 +16,15 @@ Vanden-Eijnden 2023 (arXiv:2209.15571); their time runs the other way.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from .checks import finite, like
+from .checks import floats, like, positive, require, same_shape
 from .networks import ScoreMLP
-from .reversal import Reverse, Score, sound
+from .reversal import Reverse, Score
 from .score_matching import DenoisingLoss
 from .sdes import GaussianSDE
 
@@ -37,8 +34,7 @@ Velocity = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class StraightPath(GaussianSDE):
-    """dx = −x/(1 − t) dt + √(2t/(1 − t)) dw:   x_t | x_0 ~ N((1 − t) x_0, t² I),
-    the law of (1 − t) x₀ + t z.
+    """dx = −x/(1 − t) dt + √(2t/(1 − t)) dw:   x_t | x_0 ~ N((1 − t) x_0, t² I).
 
     From scale = 1 − t and std = t by f = (ln scale)' x and g² = 2 std² (ln(std/scale))'.
     T: below 1, for there std/scale = t/(1 − t) has no bound, and no score is left of the data.
@@ -48,18 +44,14 @@ class StraightPath(GaussianSDE):
     T: float = 0.999
 
     def __post_init__(self):
-        if not 0 < self.T < 1:
-            raise ValueError(
-                f"T = {self.T!r}: give a time between 0 and 1; at t = 1 the ratio std/scale is infinite"
-            )
+        require(0 < self.T < 1, "T", self.T, "give a time below 1, where std/scale is infinite")
         self._holds()
 
     @classmethod
     def up_to(cls, ratio: float) -> StraightPath:
         """The path that ends where std/scale = ratio:  T = ratio/(1 + ratio).
         Raises ValueError unless ratio > 0."""
-        if not (math.isfinite(ratio) and ratio > 0):
-            raise ValueError(f"ratio = {ratio!r}: give a finite number above 0")
+        positive(ratio=ratio)
         return cls(ratio / (1 + ratio))
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
@@ -83,10 +75,7 @@ class StraightPath(GaussianSDE):
 
 
 def velocity_from_score(score: Score, sde: GaussianSDE) -> Velocity:
-    """v = f − ½ g² s:  the right side of the probability flow.
-
-    Raises ValueError, when it is called, for a score that is not finite or is not shaped like x.
-    """
+    """v = f − ½ g² s:  the right side of the probability flow."""
     return Reverse(sde, score, eta=0.0).drift
 
 
@@ -94,18 +83,13 @@ def score_from_velocity(velocity: Velocity, sde: GaussianSDE) -> Score:
     """s = 2 (f − v)/g²:  the inverse of `velocity_from_score`, so that a learned velocity runs on
     every solver.
 
-    Raises ValueError, when it is called, where g = 0, as at t = 0 of the straight path: there v
-    tells nothing of s.
+    Raises ValueError, when it is called, where g = 0, as at t = 0 of the straight path.
     """
 
     def score(x: Tensor, t: Tensor) -> Tensor:
         g = sde.diffusion(x, t)
-        if not bool((g > 0).all()):
-            raise ValueError(
-                f"t = {float(torch.as_tensor(t).min()):g} has g = 0, where the velocity does not contain the score: "
-                "stop at a t_min above it"
-            )
-        return sound(2 * (sde.drift(x, t) - velocity(x, t)) / g**2, x, t)
+        require((g > 0).all(), "t", t, "g = 0 there, and v tells nothing of s; stop above")
+        return 2 * (sde.drift(x, t) - same_shape("velocity(x, t)", velocity(x, t), x)) / g**2
 
     return score
 
@@ -119,11 +103,8 @@ def conditional_velocity(sde: GaussianSDE, x0: Tensor, t: Tensor, z: Tensor) -> 
     Lipman et al. 2023, theorem 3.
     """
     x, std = sde.perturb(x0, t, z), sde.marginal(like(t, x0))[1]
-    if not bool((std > 0).all()):
-        raise ValueError(
-            f"t = {float(torch.as_tensor(t).min()):g} has no noise (std = 0): draw times above 0"
-        )
-    return finite("the velocity", sde.drift(x, t) + sde.diffusion(x, t) ** 2 / (2 * std) * z)
+    require((std > 0).all(), "t", t, "there is no noise there (std = 0); draw times above 0")
+    return sde.drift(x, t) + sde.diffusion(x, t) ** 2 / (2 * std) * z
 
 
 @dataclass(frozen=True)
@@ -152,8 +133,8 @@ class FlowMatchingLoss:
 
     def __call__(self, velocity: Velocity, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
         """The loss of each example, shape (batch,), for the given times and noise."""
-        error = velocity(self.sde.perturb(x0, t, z), t) - conditional_velocity(self.sde, x0, t, z)
-        return error.flatten(1).square().mean(1)
+        v = same_shape("velocity(x, t)", velocity(self.sde.perturb(x0, t, z), t), x0, "x")
+        return (v - conditional_velocity(self.sde, x0, t, z)).flatten(1).square().mean(1)
 
 
 class VelocityMLP(nn.Module):
@@ -162,16 +143,16 @@ class VelocityMLP(nn.Module):
     v_θ = F_θ(x/√(std² + scale² σ_d²), std/scale);
     a target such as z − x₀ has the size of the data at every t, so it needs no factor in front.
     x: (batch, dim).  t > 0.  data_std: σ_d.  It begins at v_θ = 0.
+    config: how it is rebuilt, VelocityMLP(**config).
     """
 
     def __init__(self, sde: GaussianSDE, dim: int = 2, width: int = 128, *, data_std: float = 1.0):
         super().__init__()
+        self.config = {"sde": sde, "dim": dim, "width": width, "data_std": data_std}
         self.body = ScoreMLP(sde, dim, width, data_std=data_std)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """v_θ(x, t), shaped like x.  Raises ValueError for x of another dimension."""
-        if x.ndim < 2:
-            raise ValueError(f"x has shape {tuple(x.shape)}: give (batch, dim)")
-        scale, std = self.body.sde.marginal(like(t, x).reshape(-1).expand(len(x)))
+        scale, std = self.body.sde.marginal(like(t, floats(x, axes=2)).reshape(-1).expand(len(x)))
         size = (std**2 + (scale * self.body.data_std) ** 2).sqrt()
         return self.body.correction(x / like(size, x), std / scale).to(x.dtype)

@@ -11,13 +11,11 @@ and without (`score_from(denoiser, sde, label=…, guidance=w)`, Ho & Salimans 2
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from .checks import floats, like
-from .reversal import Score, sound
+from .checks import floats, like, require, same_shape, within
+from .reversal import Score
 from .sdes import GaussianSDE
 
 
@@ -28,26 +26,19 @@ def class_score(classifier, sde: GaussianSDE, label: Tensor | int) -> Score:
     label: y, one whole number for all x or one for each, shape (batch,).
     Raises ValueError for a label that the classifier does not have.
     """
-    label = torch.as_tensor(label)
-    if label.is_floating_point() or label.ndim > 1 or bool((label < 0).any()):
-        raise ValueError(
-            f"label = {label.tolist()}: give whole numbers from 0, one or one for each x"
-        )
+    y = torch.as_tensor(label)
+    whole = not y.is_floating_point() and y.ndim < 2 and (y >= 0).all()
+    require(whole, "label", y, "give whole numbers from 0, one or one for each x")
 
     def score(x: Tensor, t: Tensor) -> Tensor:
-        if label.ndim and len(label) != len(x):
-            raise ValueError(
-                f"label has {len(label)} numbers: give one for all, or one for each of the {len(x)} x"
-            )
         with torch.enable_grad():
             x = floats(x, axes=2).detach().requires_grad_()
             scale, std = sde.marginal(like(t, x).reshape(-1))
             log_p = classifier(x / like(scale, x), std / scale).log_softmax(-1)
-            if int(label.max()) >= log_p.shape[-1]:
-                raise ValueError(
-                    f"label = {label.tolist()}: this classifier knows 0 to {log_p.shape[-1] - 1}"
-                )
-            chosen = log_p.gather(1, label.to(x.device).reshape(-1, 1).expand(len(x), 1))
+            n, known = log_p.shape
+            cure = f"give one for all, or one for each of the {n} x, from 0 to {known - 1}"
+            require(y.shape in ((), (n,)) and (y < known).all(), "label", y, cure)
+            chosen = log_p.gather(1, y.to(x.device).reshape(-1, 1).expand(n, 1))
             return torch.autograd.grad(chosen.sum(), x)[0]
 
     return score
@@ -61,8 +52,6 @@ def guided(score: Score, towards: Score, weight: float) -> Score:
     Raises ValueError for a weight that is negative or not finite.
     Dhariwal & Nichol 2021 (arXiv:2105.05233), algorithm 1.
     """
-    if not (math.isfinite(weight) and weight >= 0):
-        raise ValueError(
-            f"weight = {weight!r}: give a finite number of at least 0; 1 is Bayes' rule"
-        )
-    return lambda x, t: sound(score(floats(x), t) + weight * towards(x, t), x, t)
+    within(0, 1e18, weight=weight)
+    add = lambda x, t: score(x, t) + weight * towards(x, t)
+    return lambda x, t: same_shape("the guided score", add(floats(x), t), x)

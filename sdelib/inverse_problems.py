@@ -9,12 +9,11 @@ Bayes' rule at every noise level,
 needs an average over all clean images that x may have come from. It is approximated here by a
 Gaussian,
 
-    p(x₀ | x_t) ≈ N(D, C)   ⇒   ∇ₓ log p_t(y | x) ≈ Jᵀ Aᵀ (σ_y² I + A C Aᵀ)⁻¹ (y − A D),
-    J = ∂D/∂x,
+    p(x₀ | x_t) ≈ N(D, C)   ⇒   ∇ₓ log p_t(y | x) ≈ ∇Dᵀ Aᵀ (σ_y² I + A C Aᵀ)⁻¹ (y − A D),
 
-where D = E[x₀ | x_t] is the denoiser and C is a choice: `no_covariance`, `isotropic` or `tweedie`.
-For a Gaussian prior the last is exact. `Replacement` and `DPS` are rules of another kind: they
-correct the state after each step.
+where D = E[x₀ | x_t] is the denoiser, ∇D its Jacobian ∂D/∂x, and C is a choice: `no_covariance`,
+`isotropic` or `tweedie`. For a Gaussian prior the last is exact. Rules of another kind correct the
+state after each step: `state_rules`.
 """
 
 from __future__ import annotations
@@ -22,25 +21,21 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .brownian import WhiteNoise
-from .checks import finite, floats, like
-from .predictor_corrector import forward_of
-from .reversal import Reverse, Score, sound
+from .checks import a_generator, finite, floats, like, positive, require, same_shape, whole, within
+from .reversal import PricedScore, Score, evaluations_of
 from .sdes import GaussianSDE
-from .solvers import Step, denoise
 
 # ---------------------------------------------------------------- what is seen
 
 
 class Operator(ABC):
-    """A linear map x → A x and its adjoint y → Aᵀ y:
-    ⟨A x, y⟩ = ⟨x, Aᵀ y⟩ for each of the batch."""
+    """A linear map x → A x and its adjoint y → Aᵀ y:  ⟨A x, y⟩ = ⟨x, Aᵀ y⟩, each of the batch."""
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -58,15 +53,12 @@ class Matrix(Operator):
     A: Tensor
 
     def __post_init__(self):
-        if self.A.ndim != 2:
-            raise ValueError(f"A has shape {tuple(self.A.shape)}: give a matrix (m, d)")
+        require(self.A.ndim == 2, "shape of A", tuple(self.A.shape), "give a matrix (m, d)")
         finite("A", self.A)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if floats(x).ndim != 2 or x.shape[1] != self.A.shape[1]:
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}: this matrix takes (batch, {self.A.shape[1]})"
-            )
+        fits = floats(x).ndim == 2 and x.shape[1] == self.A.shape[1]
+        require(fits, "shape of x", tuple(x.shape), f"give (batch, {self.A.shape[1]}), as A asks")
         return x @ self.A.to(x).T
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -76,26 +68,19 @@ class Matrix(Operator):
 @dataclass(frozen=True)
 class Mask(Operator):
     """x → the coordinates of x where `seen` is True, (batch, m): inpainting.
-    seen: bool, shaped like one x.
-
-    Raises ValueError for a mask that is not bool, sees nothing, or does not fit x.
-    """
+    seen: bool, shaped like one x, and True somewhere."""
 
     seen: Tensor
 
     def __post_init__(self):
-        if self.seen.dtype != torch.bool:
-            raise ValueError(
-                f"seen has type {self.seen.dtype}: give bool, True where a coordinate is seen"
-            )
-        if not bool(self.seen.any()):
-            raise ValueError("seen is False everywhere: with nothing seen, draw from the prior")
+        holds = self.seen.dtype == torch.bool and self.seen.ndim and self.seen.any()
+        require(holds, "seen", self.seen, "give bool, True where a coordinate is seen")
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self.seen.ndim == 0 or x.shape[1:] != self.seen.shape:
-            raise ValueError(
-                f"seen has shape {tuple(self.seen.shape)}, but x has {tuple(x.shape)}: give a mask shaped like one x, {tuple(x.shape[1:])}"
-            )
+        shape = tuple(self.seen.shape)
+        require(
+            x.shape[1:] == shape, "shape of x", tuple(x.shape), f"give (batch, *{shape}), as seen"
+        )
         return x[:, self.seen.to(x.device)]
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -112,14 +97,13 @@ class Pool(Operator):
     k: int
 
     def __post_init__(self):
-        if not isinstance(self.k, int) or self.k < 1:
-            raise ValueError(f"k = {self.k!r}: give a whole number above 0")
+        whole(k=self.k)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if floats(x).ndim != 4 or x.shape[-1] % self.k or x.shape[-2] % self.k or 0 in x.shape[1:]:
-            raise ValueError(
-                f"k = {self.k} does not divide the size of x, {tuple(x.shape)}: give (batch, channels, H, W) with multiples of k"
-            )
+        fits = floats(x, axes=4).ndim == 4 and x.shape[2] % self.k == x.shape[3] % self.k == 0
+        require(
+            fits, "shape of x", tuple(x.shape), f"give images with sides of k = {self.k} times n"
+        )
         return F.avg_pool2d(x, self.k)
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -128,27 +112,22 @@ class Pool(Operator):
 
 @dataclass(frozen=True)
 class Blur(Operator):
-    """x → x * N(0, std² I), a Gaussian blur with zeros outside the image: deblurring.
-    std: in pixels."""
+    """x → x * N(0, std² I), with zeros outside the image: deblurring.  std: in pixels."""
 
     std: float
 
     def __post_init__(self):
-        if not (math.isfinite(self.std) and self.std > 0):
-            raise ValueError(f"std = {self.std!r}: give a finite number of pixels above 0")
+        positive(std=self.std)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if floats(x).ndim != 4 or x.shape[1] != 1 or 0 in x.shape[1:]:
-            raise ValueError(f"x has shape {tuple(x.shape)}: a blur takes (batch, 1, H, W)")
-        if not 1e-6 < self.std <= max(x.shape):
-            raise ValueError(
-                f"std = {self.std:g} pixels: the image has {tuple(x.shape[2:])}; give a width between 1e-6 and that"
-            )
+        fits = floats(x, axes=4).ndim == 4 and x.shape[1] == 1
+        require(fits, "shape of x", tuple(x.shape), "a blur takes (batch, 1, H, W)")
+        within(1e-6, max(x.shape[2:]), std=self.std)
         reach = math.ceil(3 * self.std)
-        k = torch.exp(-((torch.arange(-reach, reach + 1).to(x) / self.std) ** 2) / 2)
+        k = torch.exp(-((torch.arange(-reach, reach + 1).to(x) / self.std) ** 2) / 2)[None, None]
         k = k / k.sum()
-        x = F.conv2d(x, k.reshape(1, 1, -1, 1), padding=(reach, 0))
-        return F.conv2d(x, k.reshape(1, 1, 1, -1), padding=(0, reach))
+        x = F.conv2d(x, k[..., None], padding=(reach, 0))
+        return F.conv2d(x, k[:, :, None], padding=(0, reach))
 
     def adjoint(self, y: Tensor) -> Tensor:
         return self(y)  # the kernel is even
@@ -168,56 +147,38 @@ def observe(
     operator: Operator, x0: Tensor, sigma_y: float, *, generator: torch.Generator
 ) -> Tensor:
     """y = A x₀ + σ_y n with n ~ N(0, I)."""
-    y = operator(floats(x0, "x0"))
-    return finite(
-        "y",
-        y + _noise_level(sigma_y) * torch.randn(y.shape, generator=generator, dtype=y.dtype).to(y),
-    )
-
-
-def _noise_level(sigma_y: float) -> float:
-    if not (math.isfinite(sigma_y) and sigma_y > 0):
-        raise ValueError(
-            f"sigma_y = {sigma_y!r}: give the standard deviation of the noise in y, a finite number above 0"
-        )
-    return float(sigma_y)
+    positive(sigma_y=sigma_y)
+    y, g = operator(finite("x0", floats(x0, "x0"))), a_generator(generator)
+    return y + sigma_y * torch.randn(y.shape, generator=g, dtype=y.dtype).to(y)
 
 
 # ---------------------------------------------------------------- p(x₀ | x_t) ≈ N(D, C)
 
 Covariance = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Callable[[Tensor], Tensor]]
-"""covariance(scale, std, backward) → v ↦ C v, where backward(v) = Jᵀ v."""
+"""covariance(scale, std, backward) → w ↦ C w, where backward(w) = ∇Dᵀ w."""
 
 
 def no_covariance(scale: Tensor, std: Tensor, backward: Callable) -> Callable[[Tensor], Tensor]:
-    """C = 0: D is taken for the truth. What DPS assumes (Chung et al. 2023, arXiv:2209.14687, eq.
-    11)."""
+    """C = 0: D is taken for the truth, as in DPS (Chung et al. 2023, arXiv:2209.14687, eq. 11)."""
     return torch.zeros_like
 
 
 def isotropic(data_std: float = 1.0) -> Covariance:
-    """C = σ_d² r²/(σ_d² + r²) I with r = std/scale: right for a prior N(m, σ_d² I).
-    ΠGDM (Song, Vahdat et al. 2023), with σ_d = 1.
-
-    Raises ValueError for data_std that is not above 0.
-    """
-    if not (math.isfinite(data_std) and data_std > 0):
-        raise ValueError(f"data_std = {data_std!r}: give a finite number above 0")
+    """C = σ_d² σ²/(σ_d² + σ²) I with σ = std/scale: right for a prior N(m, σ_d² I).
+    ΠGDM (Song, Vahdat et al. 2023), with σ_d = 1.  Raises ValueError unless data_std > 0."""
+    positive(data_std=data_std)
 
     def covariance(scale: Tensor, std: Tensor, backward: Callable) -> Callable[[Tensor], Tensor]:
-        v = (std / scale) ** 2
-        return lambda u: data_std**2 * v / (data_std**2 + v) * u
+        var = (std / scale) ** 2
+        return lambda w: data_std**2 * var / (data_std**2 + var) * w
 
     return covariance
 
 
 def tweedie(scale: Tensor, std: Tensor, backward: Callable) -> Callable[[Tensor], Tensor]:
-    """C = (std²/scale) J, which *is* Cov[x₀ | x_t] for the true score (Efron 2011; used by MMPS,
-    Rozet et al. 2024, arXiv:2405.13712).
-
-    J of a true score is symmetric, so a backward pass gives C v.
-    """
-    return lambda u: std**2 / scale * backward(u)
+    """C = (std²/scale) ∇D, which *is* Cov[x₀ | x_t] for the true score (Efron 2011; used by MMPS,
+    Rozet et al. 2024, arXiv:2405.13712). There ∇D is symmetric, so a backward pass gives C w."""
+    return lambda w: std**2 / scale * backward(w)
 
 
 def posterior_score(
@@ -230,131 +191,53 @@ def posterior_score(
     *,
     iterations: int = 5,
 ) -> Score:
-    """s(x, t) + Jᵀ Aᵀ u  with  (σ_y² I + A C Aᵀ) u = y − A D,  D = (x + std² s)/scale,  J = ∂D/∂x.
+    """s(x, t) + ∇Dᵀ Aᵀ ω  with  (σ_y² I + A C Aᵀ) ω = y − A D  and  D = (x + std² s)/scale.
 
     y: one observation for all x, shape (1, …), or one for each.
     covariance: C, see above; in its gradient C counts as constant.
-    iterations: of the conjugate gradients that find u; with `no_covariance` and wherever A Aᵀ and C
+    iterations: of the conjugate gradients that find ω; with `no_covariance` and wherever A Aᵀ and C
     are multiples of I one is exact.
     A score costs one evaluation of s, and backward passes: 1 for no_covariance and isotropic, 1 +
     iterations for tweedie.
-    Raises ValueError for sigma_y that is not above 0, y that does not fit A x, and iterations that
-    is not a whole number above 0.
+    Raises ValueError unless sigma_y > 0, iterations is a whole number above 0, and y fits A x.
     """
-    sigma_y = _noise_level(sigma_y)
-    if not isinstance(iterations, int) or iterations < 1:
-        raise ValueError(f"iterations = {iterations!r}: give a whole number above 0")
+    positive(sigma_y=sigma_y), whole(iterations=iterations)
+    finite("y", y)
 
     def guided(x: Tensor, t: Tensor) -> Tensor:
         scale, std = (like(a, x) for a in sde.marginal(torch.as_tensor(t).to(floats(x, axes=2))))
         with torch.enable_grad():
             x = x.detach().requires_grad_()
-            s = score(x, t)
-            d = (x + std**2 * s) / scale
-        backward = lambda v: torch.autograd.grad(d, x, v, retain_graph=True)[0]
-        residual = _fits(y, operator(d.detach())) - operator(d.detach())
-        C = covariance(scale, std, backward)
-        u = conjugate_gradients(
-            lambda v: sigma_y**2 * v + operator(C(operator.adjoint(v))), residual, iterations
-        )
-        return sound(s.detach() + backward(operator.adjoint(u)), x, t)
+            s = same_shape("score(x, t)", score(x, t), x)
+            D = (x + std**2 * s) / scale
+        backward = lambda w: torch.autograd.grad(D, x, w, retain_graph=True)[0]
+        seen, C = operator(D.detach()), covariance(scale, std, backward)
+        M = lambda w: sigma_y**2 * w + operator(C(operator.adjoint(w)))
+        omega = conjugate_gradients(M, measured(y, seen) - seen, iterations)
+        return s.detach() + backward(operator.adjoint(omega))
 
-    guided.evaluations = getattr(score, "evaluations", 1)
-    return guided
+    return PricedScore(guided, evaluations_of(score))
 
 
-def _fits(y: Tensor, seen: Tensor) -> Tensor:
-    if y.ndim != seen.ndim or y.shape[1:] != seen.shape[1:] or len(y) not in (1, len(seen)):
-        raise ValueError(
-            f"y has shape {tuple(y.shape)}, but A x has {tuple(seen.shape)}: give one y for all, (1, …), or one for each"
-        )
+def measured(y: Tensor, seen: Tensor) -> Tensor:
+    """y in the type of A x: one for all x, shape (1, …), or one for each."""
+    fits = y.ndim and y.shape[1:] == seen.shape[1:] and len(y) in (1, len(seen))
+    cure = f"give one y for all, {(1, *seen.shape[1:])}, or one for each, {tuple(seen.shape)}"
+    require(fits, "shape of y", tuple(y.shape), cure)
     return y.to(seen)
 
 
 def conjugate_gradients(M: Callable[[Tensor], Tensor], b: Tensor, iterations: int) -> Tensor:
-    """u with M u ≈ b, for each of the batch on its own; M symmetric and positive definite.
+    """ω with M ω ≈ b, for each of the batch on its own; M symmetric and positive definite.
     Hestenes & Stiefel 1952."""
     dot = lambda a, c: like((a * c).flatten(1).sum(1), a)
-    u, r = torch.zeros_like(b), b
-    p, rr = r, dot(r, r)
-    floor = torch.finfo(b.dtype).tiny
+    omega, rest, floor = torch.zeros_like(b), b, torch.finfo(b.dtype).tiny
+    p, square = rest, dot(rest, rest)
     for _ in range(iterations):
         q = M(p)
-        curvature = dot(p, q)
-        alpha = torch.where(
-            curvature > floor, rr / curvature.clamp(min=floor), 0.0
-        )  # a learned J may not be positive: stop there
-        u, r = u + alpha * p, r - alpha * q
-        new = dot(r, r)
-        p, rr = r + new / rr.clamp(min=floor) * p, new
-    return u
-
-
-# ---------------------------------------------------------------- rules that correct the state
-
-
-@dataclass(frozen=True)
-class Replacement:
-    """x ← step(x);  then x[seen] ← scale·y + √max(std² − scale² σ_y², 0) z:
-    the seen part is put back at every noise level.
-
-    A step for `integrate`, on a Reverse, for inpainting.
-    What is put back is drawn anew each time and knows nothing of the rest of x, so it is no draw
-    from p_t(x | y).  generator: draws z.
-    Raises ValueError for an operator that is no Mask, and as `posterior_score`.
-    Song et al. 2021 (arXiv:2011.13456), appendix I.2, where σ_y = 0.
-    """
-
-    step: Step
-    operator: Mask
-    y: Tensor
-    sigma_y: float
-    _: KW_ONLY
-    generator: torch.Generator
-
-    def __post_init__(self):
-        if not isinstance(self.operator, Mask):
-            raise ValueError(
-                f"operator = {type(self.operator).__name__}: replacement puts coordinates back, so give a Mask"
-            )
-        _noise_level(self.sigma_y)
-
-    def __call__(self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-        x = self.step(sde, x, t, dt, dw)
-        scale, std = (a.to(x) for a in forward_of(sde).marginal(t + dt))
-        seen = self.operator(x)
-        z = WhiteNoise(seen, generator=self.generator)(torch.zeros(()), torch.ones(()))
-        put = (
-            scale * _fits(self.y, seen)
-            + (std**2 - (scale * self.sigma_y) ** 2).clamp(min=0).sqrt() * z
-        )
-        return x + self.operator.adjoint(put - seen)
-
-
-@dataclass(frozen=True)
-class DPS:
-    """x ← step(x) − ζ ∇ₓ‖y − A D(x)‖,  the gradient at the state before the step.
-
-    A step for `integrate`, on a Reverse: diffusion posterior sampling with its authors' step size.
-    ζ stands for the noise of y, whose standard deviation the rule does not ask for, and its best
-    value depends on the number of steps.
-    Raises ValueError for zeta that is negative or not finite.
-    Chung et al. 2023 (arXiv:2209.14687), algorithm 1 and section 4.
-    """
-
-    step: Step
-    operator: Operator
-    y: Tensor
-    zeta: float = 1.0
-
-    def __post_init__(self):
-        if not (math.isfinite(self.zeta) and self.zeta >= 0):
-            raise ValueError(f"zeta = {self.zeta!r}: give a finite number of at least 0")
-
-    def __call__(self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-        with torch.enable_grad():
-            start = x.detach().requires_grad_()
-            seen = self.operator(denoise(forward_of(sde), sde.checked_score, start, t))
-            off = (_fits(self.y, seen) - seen).flatten(1).norm(dim=1)
-            (gradient,) = torch.autograd.grad(off.sum(), start)
-        return self.step(sde, x, t, dt, dw) - self.zeta * gradient
+        curvature = dot(p, q)  # a learned ∇D may not be positive: stop there
+        step = torch.where(curvature > floor, square / curvature.clamp(min=floor), 0.0)
+        omega, rest = omega + step * p, rest - step * q
+        before, square = square, dot(rest, rest)
+        p = rest + square / before.clamp(min=floor) * p
+    return omega

@@ -1,8 +1,8 @@
-"""How good are samples? A small classifier of garments, and distances in its features.
+"""How good are samples? Distances between sets of them, or between their features.
 
-Fréchet distances with different feature extractors do not compare. Ours uses `GarmentClassifier`,
-so it compares only with other figures of this book; its floor is the distance between n real
-images and the other real ones, and is never zero.
+Fréchet distances (FD) with different feature extractors do not compare. The book's own uses its
+`GarmentClassifier`, so it compares only with other figures of this book; its floor is the distance
+between n real images and the other real ones, and is never zero.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import finite, floats, whole
+from .checks import a_generator, finite, floats, require, same_shape, whole
 
 
 @dataclass(frozen=True)
@@ -30,24 +30,21 @@ class Moments:
 
 
 def moments(x: Tensor) -> Moments:
-    """Sample mean and covariance (divided by n − 1) of feature vectors x of shape (n, f), n ≥ 2."""
-    if x.ndim != 2 or len(x) < 2 or x.shape[1] < 1:
-        raise ValueError(f"x has shape {tuple(x.shape)}: give (n, features) with n of at least 2")
-    x = finite("x", floats(x)).double()
+    """Sample mean and covariance (divided by n − 1) of feature vectors x of shape (n, f), n ≥ 2;
+    in float64, on the CPU."""
+    x = finite("x", floats(x, axes=2)).cpu().double()
+    require(x.ndim == 2 and len(x) > 1, "shape of x", tuple(x.shape), "give (n, f) with n ≥ 2")
     return Moments(x.mean(0), torch.cov(x.T).reshape(x.shape[1], x.shape[1]), len(x))
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
-    """‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in squared feature units.
+    """FD = ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½), in squared feature units.
 
     The squared 2-Wasserstein distance of two Gaussians (Dowson & Landau 1982; Heusel et al. 2017).
     tr (Σ_a Σ_b)^½ is the sum of the square roots of the eigenvalues of Σ_a^½ Σ_b Σ_a^½, which is
     symmetric, so nothing complex appears.  Biased upward by about 1/n: compare equal n.
     """
-    if a.mean.shape != b.mean.shape:
-        raise ValueError(
-            f"a has {len(a.mean)} features and b has {len(b.mean)}: use one classifier for both"
-        )
+    same_shape("b.mean", b.mean, a.mean, "a.mean")
     value, vector = torch.linalg.eigh(a.covariance)
     root = (vector * value.clamp(min=0).sqrt()) @ vector.T
     cross = torch.linalg.eigvalsh(root @ b.covariance @ root).clamp(min=0).sqrt().sum()
@@ -56,34 +53,32 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def frechet_bias(reference: Moments) -> float:
-    """c = tr Σ + ½ Σ_ij λ_i λ_j (1 + δ_ij)/(λ_i + λ_j),
-    with which E[F] ≈ c/n for n draws of the reference itself.
+    """c = tr Σ + ½ Σ_ij Λ_i Λ_j (1 + δ_ij)/(Λ_i + Λ_j),
+    with which E[FD] ≈ c/n for n draws of the reference itself.
 
-    λ: the eigenvalues of Σ. The first term is the error of the mean, the second that of the
-    covariance: expand F to second order in it, with Gaussian features. In squared feature units.
+    Λ: the eigenvalues of Σ. The first term is the error of the mean, the second that of the
+    covariance: expand FD to second order in it, with Gaussian features. In squared feature units.
     """
-    v = torch.linalg.eigvalsh(reference.covariance).clamp(min=1e-300)
-    pairs = v[:, None] * v / (v[:, None] + v)
-    return float(v.sum() + (pairs.sum() + pairs.diagonal().sum()) / 2)
+    value = torch.linalg.eigvalsh(reference.covariance).clamp(min=1e-300)
+    pairs = value[:, None] * value / (value[:, None] + value)
+    return float(value.sum() + (pairs.sum() + pairs.diagonal().sum()) / 2)
 
 
 def split_floor(
     x: Tensor, n: int, *, draws: int = 10, generator: torch.Generator
 ) -> tuple[float, float]:
-    """(mean, standard error) of the distance between n random rows of x and all other rows.
+    """(mean, standard error) of the FD between n random rows of x and all other rows.
 
     The real-against-real floor for n samples.  Raises ValueError unless 2 ≤ n ≤ len(x) − 2.
     """
-    floats(x, axes=2)
-    if not 2 <= n <= len(x) - 2:
-        raise ValueError(f"n = {n}: give at least 2 and at most {len(x) - 2}")
-    whole(2, draws=draws)
-    d = []
+    whole(2, n=n, draws=draws)
+    require(n <= len(floats(x, axes=2)) - 2, "n", n, f"give at most {len(x) - 2} of these rows")
+    found = []
     for _ in range(draws):
-        order = torch.randperm(len(x), generator=generator)
-        d.append(frechet_distance(moments(x[order[:n]]), moments(x[order[n:]])))
-    d = torch.tensor(d, dtype=torch.float64)
-    return d.mean().item(), (d.std() / math.sqrt(draws)).item()
+        order = torch.randperm(len(x), generator=a_generator(generator))
+        found.append(frechet_distance(moments(x[order[:n]]), moments(x[order[n:]])))
+    found = torch.tensor(found, dtype=torch.float64)
+    return found.mean().item(), (found.std() / math.sqrt(draws)).item()
 
 
 def precision_recall(
@@ -100,32 +95,20 @@ def precision_recall(
     features differ.
     Kynkäänniemi et al. 2019 (arXiv:1904.06991), eq. 1 to 3.
     """
-    if (
-        floats(real, "real").ndim != 2
-        or floats(drawn, "drawn").ndim != 2
-        or real.dtype != drawn.dtype
-        or real.shape[1] != drawn.shape[1]
-    ):
-        raise ValueError(
-            f"real has shape {tuple(real.shape)} and drawn has {tuple(drawn.shape)}: give feature vectors of one classifier"
-        )
-    if not isinstance(k, int) or not 0 < k < min(len(real), len(drawn)):
-        raise ValueError(
-            f"k = {k!r}: give a whole number above 0 and below the {min(len(real), len(drawn))} points"
-        )
+    floats(real, "real", axes=2), floats(drawn, "drawn", axes=2)
+    given = tuple(real.shape), tuple(drawn.shape), k
+    fits = real.shape[1:] == drawn.shape[1:] and k in range(1, min(len(real), len(drawn)))
+    cure = "give (n, f) and (m, f) of one classifier, and a whole number with 0 < k < n, m"
+    require(real.ndim == 2 and fits, "real, drawn, k", given, cure)
+    drawn = drawn.to(real)
 
-    def covered(points: Tensor, of: Tensor) -> float:
-        radius = torch.cat(
-            [torch.cdist(part, of).kthvalue(k + 1, dim=1).values for part in of.split(batch)]
-        )  # the nearest is itself
-        return (
-            torch.cat([(torch.cdist(part, of) <= radius).any(1) for part in points.split(batch)])
-            .double()
-            .mean()
-            .item()
-        )
+    def share(points: Tensor, of: Tensor) -> float:
+        near = [torch.cdist(part, of).kthvalue(int(k) + 1, 1).values for part in of.split(batch)]
+        radius = torch.cat(near)  # the nearest is the point itself
+        inside = [(torch.cdist(part, of) <= radius).any(1).sum() for part in points.split(batch)]
+        return int(sum(inside)) / len(points)
 
-    return covered(drawn, real), covered(real, drawn)
+    return share(drawn, real), share(real, drawn)
 
 
 def sliced_wasserstein(
@@ -140,21 +123,16 @@ def sliced_wasserstein(
     Raises ValueError when x and y differ in shape, or a generator is missing.
     Bonneel et al. 2015.
     """
-    if x.shape != y.shape or x.numel() == 0 or floats(x, axes=1).dtype != y.dtype:
-        raise ValueError(
-            f"x has shape {tuple(x.shape)} and y has {tuple(y.shape)}: give equally many points of one shape and type"
-        )
+    alike = floats(x, axes=1).shape == floats(y, "y").shape and x.numel() > 0
+    require(alike, "shapes of x, y", (tuple(x.shape), tuple(y.shape)), "give equally many points")
     whole(directions=directions)
-    x, y = (a.reshape(len(a), -1) for a in (x, y))
+    x, y = (a.to(x).reshape(len(a), -1) for a in (x, y))
     d = x.shape[1]
     if d <= 2:
         angle = torch.arange(directions, dtype=x.dtype) * math.pi / directions
         u = torch.stack([angle.cos(), angle.sin()]) if d == 2 else torch.ones(1, 1, dtype=x.dtype)
-    elif generator is None:
-        raise ValueError(f"generator is missing: in {d} dimensions the directions are random")
     else:
-        u = torch.nn.functional.normalize(
-            torch.randn(d, directions, generator=generator, dtype=x.dtype), dim=0
-        )
-    u = u.to(x)
-    return float(((x @ u).sort(0).values - (y @ u).sort(0).values).square().mean().sqrt())
+        u = torch.randn(d, directions, generator=a_generator(generator), dtype=x.dtype)
+        u = torch.nn.functional.normalize(u, dim=0)
+    gap = (x @ u.to(x)).sort(0).values - (y @ u.to(x)).sort(0).values
+    return float(gap.square().mean().sqrt())

@@ -5,9 +5,8 @@ Both write the score as a Gaussian's plus a learned correction F_θ,
     s_θ(x, t) = −(x − scale·m)/v + (scale·σ_d/√v)·F_θ(…)/std,     v = std² + scale²·σ_d²,
 
 where m and σ_d are the mean and the standard deviation of the data, per coordinate. With F_θ = 0,
-which is how training begins, it is the exact score of data ~ N(m, σ_d²·I): the network only has to
-learn what the data have beyond that. This is the preconditioning of Karras et al. 2022
-(arXiv:2206.00364, table 1) written for the score.
+how training begins, it is the exact score of data ~ N(m, σ_d²·I), and only the rest is learned: the
+preconditioning of Karras et al. 2022 (arXiv:2206.00364, table 1) written for the score.
 """
 
 from __future__ import annotations
@@ -19,47 +18,48 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .checks import finite, like
+from .checks import floats, glance, levels, like, require, shaped
 from .sdes import GaussianSDE
 
 
 def fits(x: Tensor, network: nn.Module) -> Tensor:
     """x, or a ValueError unless it is finite and has the type of the network's weights."""
-    if x.dtype != (wanted := next(network.parameters()).dtype):
-        raise ValueError(
-            f"x has type {x.dtype}, but the weights of this {type(network).__name__} have {wanted}: "
-            "convert one of them with .to(dtype)"
-        )
-    return finite("x", x)
+    own = next(network.parameters()).dtype
+    cure = f"the weights of this {type(network).__name__} have {own}: convert one with .to(dtype)"
+    require(x.dtype == own, "type of x", x.dtype, cure)
+    return glance("x", x)
+
+
+def silent(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
+    """The layer with its weights set to 0."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class NoiseEmbedding(nn.Module):
-    """φ(t) = MLP([sin(2π ω c), cos(2π ω c)]) with c = ¼ ln(std/scale) and fixed ω ~ N(0, 1).
-
-    Gaussian Fourier features (Tancik et al. 2020) of the logarithm of the noise-to-signal ratio.
-    """
+    """φ(t) = MLP([sin(2π ω c), cos(2π ω c)]) with c = ¼ ln(std/scale) and fixed ω ~ N(0, 1):
+    Fourier features of the logarithm of the noise-to-signal ratio (Tancik et al. 2020)."""
 
     def __init__(self, width: int):
         super().__init__()
         self.register_buffer("omega", torch.randn(width // 2))
-        self.mlp = nn.Sequential(
-            nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
+        layers = nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        self.mlp = nn.Sequential(*layers)
 
     def forward(self, ratio: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling() and not bool(((ratio > 0) & (ratio < math.inf)).all()):
-            raise ValueError(
-                f"ratio = {ratio.tolist()}: the noise level of a network is a finite number above 0"
-            )
-        phase = 2 * math.pi * (ratio.log() / 4)[:, None] * self.omega
+        phase = 2 * math.pi * (levels("ratio", ratio).log() / 4)[:, None] * self.omega
         return self.mlp(torch.cat([phase.sin(), phase.cos()], dim=1))
 
 
 class ScoreNetwork(nn.Module):
-    """s_θ(x, t) for a Gaussian SDE; subclasses define `correction(u, ratio)`, which is F_θ.
+    """s_θ(x, t) for a Gaussian SDE; subclasses define `correction(u, ratio)`, which is F_θ, and
+    `config`, the arguments that make another one: type(network)(**network.config).
 
     sde: the process whose p_t the score belongs to.  data_mean, data_std: m and σ_d above.
     """
+
+    config: dict
 
     def __init__(self, sde: GaussianSDE, data_mean: float, data_std: float):
         super().__init__()
@@ -70,25 +70,17 @@ class ScoreNetwork(nn.Module):
         raise NotImplementedError
 
     def on(self, sde: GaussianSDE) -> ScoreNetwork:
-        """The same weights as the score of another SDE: F_θ sees the ratio std/scale and nothing
-        else of t.
-
-        It can be trusted only where the other SDE's ratios lie among those seen in training.
-        """
+        """The same weights as the score of another SDE, since F_θ sees only std/scale of t. Trust
+        it where the other SDE's ratios lie among those seen in training."""
         other = copy.copy(self)
-        other.sde = sde
+        other.sde, other.config = sde, {**self.config, "sde": sde}
         return other
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """s_θ(x, t), shaped like x.  t > 0: a scalar tensor or shape (batch,)."""
-        if x.ndim < 2:
-            raise ValueError(f"x has shape {tuple(x.shape)}: give (batch, …)")
-        t = like(t, x).reshape(-1).expand(len(x))
+        """s_θ(x, t), shaped like x.  t: a scalar tensor or shape (batch,), where std > 0.
+        Raises ValueError for another, and another shape or type of x."""
+        t = like(t, floats(x, axes=2)).reshape(-1).expand(len(x))
         scale, std = self.sde.marginal(t)
-        if not bool((std > 0).all()):
-            raise ValueError(
-                f"t = {float(t.min()):g} has no noise (std = 0): the learned score needs t > 0"
-            )
         ratio = std / scale
         scale, std = like(scale, x), like(std, x)
         v = std**2 + (scale * self.data_std) ** 2
@@ -99,10 +91,7 @@ class ScoreNetwork(nn.Module):
 
 class ScoreMLP(ScoreNetwork):
     """A score for points in ℝᵈ: three hidden layers of `width` units, the noise level added to
-    each.
-
-    x: (batch, dim).
-    """
+    each.  x: (batch, dim)."""
 
     def __init__(
         self,
@@ -114,27 +103,22 @@ class ScoreMLP(ScoreNetwork):
         data_std: float = 1.0,
     ):
         super().__init__(sde, data_mean, data_std)
-        self.config = {"dim": dim, "width": width, "data_mean": data_mean, "data_std": data_std}
+        numbers = {"data_mean": data_mean, "data_std": data_std}
+        self.config = {"sde": sde, "dim": dim, "width": width, **numbers}
         self.embed = NoiseEmbedding(width)
         self.layers = nn.ModuleList(nn.Linear(n, width) for n in (dim, width, width))
-        self.out = nn.Linear(width, dim)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = silent(nn.Linear(width, dim))
 
     def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
-        if u.shape[1:] != (self.config["dim"],):
-            raise ValueError(
-                f"x has shape {tuple(u.shape)}: this ScoreMLP takes (batch, {self.config['dim']})"
-            )
-        u, c = fits(u, self), self.embed(ratio)
+        shaped("x", fits(u, self), "batch", self.out.out_features)
+        c = self.embed(ratio)
         for layer in self.layers:
             u = F.silu(layer(u) + c)
         return self.out(u)
 
 
 class ResBlock(nn.Module):
-    """h ← skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))·(1 + a) + b)))), with (a, b) from
-    the embedding c."""
+    """h ← skip(h) + conv(dropout(silu(norm(conv(silu(norm(h)))·(1 + a) + b)))), (a, b) from c."""
 
     def __init__(self, n_in: int, n_out: int, n_embed: int, dropout: float = 0.0):
         super().__init__()
@@ -143,10 +127,8 @@ class ResBlock(nn.Module):
         self.conv1 = nn.Conv2d(n_in, n_out, 3, padding=1)
         self.embed = nn.Linear(n_embed, 2 * n_out)
         self.norm2 = nn.GroupNorm(min(8, n_out // 4), n_out)
-        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1)
+        self.conv2 = silent(nn.Conv2d(n_out, n_out, 3, padding=1))
         self.skip = nn.Conv2d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, h: Tensor, c: Tensor) -> Tensor:
         r = self.conv1(F.silu(self.norm1(h)))
@@ -160,12 +142,9 @@ class Attention(nn.Module):
 
     def __init__(self, n: int, heads: int = 4):
         super().__init__()
-        self.heads = heads
-        self.norm = nn.GroupNorm(8, n)
+        self.heads, self.norm = heads, nn.GroupNorm(8, n)
         self.qkv = nn.Conv2d(n, 3 * n, 1)
-        self.out = nn.Conv2d(n, n, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = silent(nn.Conv2d(n, n, 1))
 
     def forward(self, h: Tensor) -> Tensor:
         batch, n, height, width = h.shape
@@ -176,22 +155,20 @@ class Attention(nn.Module):
 
 
 class UNet(nn.Module):
-    """F(u, ratio, label), shaped like u: a U-Net (Ronneberger et al. 2015) that is told the noise,
-    and may be told a label.
+    """F(u, ratio, label), shaped like u: a U-Net (Ronneberger et al. 2015), told noise and label.
 
     A stride-2 convolution takes the image to half its size before anything else, so the widths are
     spent at 14×14 (a channels) and 7×7 (b channels, with attention) and not at full resolution.
-    u: (batch, 1, H, W) with H and W multiples of 4.  ratio: (batch,).
+    u: (batch, 1, H, W), H and W multiples of 4.  ratio: (batch,).  widths: a and b, multiples of 8.
     label: (batch,) whole numbers, −1 for "not told"; without classes it is not asked for.
     At initialisation F = 0, and no label makes a difference.
     """
 
     def __init__(self, widths: tuple[int, int], classes: int = 0, dropout: float = 0.0):
-        nn.Module.__init__(
-            self
-        )  # and not the next class of ScoreUNet, which has a body and a process
-        a, b = widths
-        e, p = 2 * a, dropout
+        nn.Module.__init__(self)  # not the next class of ScoreUNet, which has a body and a process
+        fit = len(widths) == 2 and all(n > 0 and n % 8 == 0 for n in widths)
+        require(fit, "widths", widths, "give two multiples of 8, such as (32, 56)")
+        (a, b), e, p = widths, 2 * widths[0], dropout
         self.embed = NoiseEmbedding(e)
         self.first = nn.Conv2d(1, a, 4, stride=2, padding=1)
         self.down = nn.ModuleList([ResBlock(a, a, e, p), ResBlock(a, a, e, p)])
@@ -200,19 +177,15 @@ class UNet(nn.Module):
         self.grow = nn.Conv2d(b, a, 1)
         self.up = nn.ModuleList([ResBlock(2 * a, a, e, p), ResBlock(2 * a, a, e, p)])
         self.norm = nn.GroupNorm(8, a)
-        self.last = nn.Conv2d(a, 4, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        self.last = silent(nn.Conv2d(a, 4, 3, padding=1))
         self.label = nn.Embedding(classes + 1, e) if classes else None
-        if classes:
+        if self.label is not None:
             nn.init.zeros_(self.label.weight)
 
     def correction(self, u: Tensor, ratio: Tensor, label: Tensor | None = None) -> Tensor:
         """F(u, ratio, label)."""
-        if u.ndim != 4 or u.shape[1] != 1 or u.shape[2] % 4 or u.shape[3] % 4 or 0 in u.shape[2:]:
-            raise ValueError(
-                f"x has shape {tuple(u.shape)}: {type(self).__name__} takes (batch, 1, H, W), H and W multiples of 4"
-            )
+        fit = u.ndim == 4 and u.shape[1] == 1 and all(n > 0 and n % 4 == 0 for n in u.shape[2:])
+        require(fit, "shape of x", tuple(u.shape), "give (batch, 1, H, W), multiples of 4")
         u, e = fits(u, self), self.embed(ratio)
         if self.label is not None:
             e = e + self.label(label + 1)
@@ -229,8 +202,7 @@ class UNet(nn.Module):
 class ScoreUNet(UNet, ScoreNetwork):
     """A time-dependent U-Net, the score of grey images in [0, 1].
 
-    x: (batch, 1, H, W) with H and W multiples of 4.  The defaults are for Fashion-MNIST: m and σ_d
-    are the mean and standard deviation of its training pixels.
+    x: (batch, 1, H, W), H and W multiples of 4.  data_mean, data_std: those of Fashion-MNIST.
     """
 
     def __init__(
@@ -243,4 +215,5 @@ class ScoreUNet(UNet, ScoreNetwork):
     ):
         UNet.__init__(self, widths)
         self.sde, self.data_mean, self.data_std = sde, data_mean, data_std
-        self.config = {"widths": list(widths), "data_mean": data_mean, "data_std": data_std}
+        numbers = {"data_mean": data_mean, "data_std": data_std}
+        self.config = {"sde": sde, "widths": list(widths), **numbers}

@@ -1,8 +1,11 @@
 """Steps that know which process they undo, and the Langevin corrector between them.
 
 A reverse SDE is more than a drift and a diffusion: over a step from t to t' = t + dt the forward
-process is known exactly, x_t | x_t' ~ N(r·x_t', v·I) with (r, v) = forward.transition(t', t). Three
-predictors use it:
+process is known exactly,
+
+    x_t | x_t' ~ N(r x_t', v I)    with (r, v) = forward.transition(t', t),
+
+and with s = score(x, t), z = dw/√|dt| three predictors use it:
 
     reverse_diffusion    (2 − r) x + v s + √v z          Song et al. 2021, eq. 46 with eq. 45
     exponential          (x + v s + √v z)/r              the linear part solved exactly
@@ -14,102 +17,89 @@ They agree to first order in v. A corrector then moves x by Langevin dynamics at
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 
 import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
-from .checks import finite, floats
-from .langevin import Langevin
-from .reversal import Reverse, Score
-from .sdes import SDE, GaussianSDE
-from .solvers import Step
+from .checks import a_generator, floats, glance, require, whole
+from .reversal import Reverse, Score, forward_of
+from .sdes import SDE
+from .stepping import Around, Step, as_step, one_step
 
 
+@one_step(evaluations=1, order=1.0, kind="additive")
 def exponential(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
     """[x + ½(1 + η²) v s(x, t) + η √v z]/r,   z = dw/√|dt|.
 
     Exponential Euler–Maruyama: the linear drift and the noise of a Gaussian SDE are solved exactly,
     and only scale(t)·s is frozen over the step. In the variable x/scale and the clock (std/scale)²
-    it *is* `euler_maruyama`. One evaluation of the score; any η.
-    For η = 1 the mean is that of Ho et al. 2020, eq. 11.
+    it *is* `euler_maruyama`. One evaluation of the score; any η.  For η = 1 the mean is that of Ho
+    et al. 2020, eq. 11.
     Raises ValueError when sde is not the Reverse of a Gaussian SDE.
     """
-    r, v = _undone(sde, x, t, dt)
-    noise = sde.eta * v.clamp(min=0).sqrt() * dw / dt.abs().sqrt()
-    return (x + (1 + sde.eta**2) / 2 * v * sde.checked_score(x, t) + noise) / r
+    r, v = _undone(sde, t, dt)
+    noise = sde.eta * v.clamp(min=0).sqrt() / dt.abs().sqrt() * dw
+    return (x + (1 + sde.eta**2) / 2 * v * sde.score_at(x, t) + noise) / r
 
 
+@one_step(evaluations=1, order=1.0, kind="additive")
 def reverse_diffusion(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-    """(2 − r) x + v s(x, t) + √v z,   z = dw/√|dt|: the forward step's discretisation, turned
-    round.
+    """(2 − r) x + v s(x, t) + √v z,  z = dw/√|dt|: the forward step's discretisation, turned round.
 
     For VE (r = 1) it is `exponential`. One evaluation of the score.
     Song et al. 2021, eq. 46, appendix E.
     Raises ValueError when sde is not the Reverse of a Gaussian SDE with η = 1.
     """
-    r, v = _undone(sde, x, t, dt, eta=1.0)
-    return (2 - r) * x + v * sde.checked_score(x, t) + v.sqrt() * dw / dt.abs().sqrt()
+    r, v = _undone(sde, t, dt, eta=1.0)
+    return (2 - r) * x + v * sde.score_at(x, t) + v.sqrt() / dt.abs().sqrt() * dw
 
 
+@one_step(evaluations=1, order=1.0, kind="additive")
 def ancestral(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-    """(x + v s(x, t))/r + (std'/std) √v z,   z = dw/√|dt|: a draw of x_t' given x_t and x_0 = E[x_0
-    | x_t].
+    """(x + v s(x, t))/r + (std'/std) √v z,  z = dw/√|dt|: x_t' given x_t and x_0 = E[x_0 | x_t].
 
     With std' = std(t + dt). The noise is that of the posterior of a single x_0; Ho et al. 2020,
     section 3.2, call it one of two extremes. For VP the paper's own choice is √v, right for x_0 ~
-    N(0, I).
-    One evaluation of the score.   Ho et al. 2020; Song et al. 2021, eq. 47.
+    N(0, I).  One evaluation of the score.   Ho et al. 2020; Song et al. 2021, eq. 47.
     Raises ValueError when sde is not the Reverse of a Gaussian SDE with η = 1.
     """
-    r, v = _undone(sde, x, t, dt, eta=1.0)
-    share = (
-        sde.forward.marginal(t.double() + dt.double())[1] / sde.forward.marginal(t.double())[1]
-    ).to(x)
-    return (x + v * sde.checked_score(x, t)) / r + share * v.sqrt() * dw / dt.abs().sqrt()
+    r, v = _undone(sde, t, dt, eta=1.0)
+    share = sde.forward.marginal(t + dt)[1] / sde.forward.marginal(t)[1]
+    return (x + v * sde.score_at(x, t)) / r + share * v.sqrt() / dt.abs().sqrt() * dw
 
 
+@one_step(evaluations=0, order=0.0, kind="cross", silent=True)
 def stay(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
     """x: no prediction at all. With a corrector it is annealed Langevin dynamics."""
     return x
 
 
-def forward_of(sde: SDE) -> GaussianSDE:
-    """The Gaussian SDE that `sde` reverses.  Raises ValueError when there is none."""
-    if not isinstance(sde, Reverse) or not isinstance(sde.forward, GaussianSDE):
-        raise ValueError(
-            f"sde = {type(sde).__name__}: this step undoes a Gaussian SDE, so give Reverse(forward, score) "
-            "with a forward of VE, VP, SubVP or NoiseLevel"
-        )
-    return sde.forward
-
-
-def _undone(
-    sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, eta: float | None = None
-) -> tuple[Tensor, Tensor]:
-    """(r, v) of the forward transition from t + dt to t, in the dtype of x."""
+def _undone(sde: Reverse, t: Tensor, dt: Tensor, eta: float | None = None) -> tuple[Tensor, Tensor]:
+    """(r, v) of the forward transition from t + dt to t, in float64."""
+    cure = f"this step is made for eta = {eta}; `exponential` takes any"
     forward = forward_of(sde)
-    if eta is not None and sde.eta != eta:
-        raise ValueError(
-            f"sde.eta = {sde.eta:g}: this step is made for eta = {eta:g}; `exponential` takes any"
-        )
-    r, v = forward.transition(t.double() + dt.double(), t)
-    return r.to(x), v.to(x)
+    require(eta is None or sde.eta == eta, "sde.eta", sde.eta, cure)
+    return forward.transition(t.double() + dt.double(), t)
 
 
 def langevin_step_size(s: Tensor, snr: float) -> Tensor:
     """ε = 2 (snr ‖z‖/‖s‖)²  with ‖z‖² = d, its mean, and ‖s‖² averaged over the batch: a scalar.
 
     s: scores of shape (batch, …). For p_t = N(0, v I) it is 2 snr² v, whatever v and d are.
-    Song et al. 2021, algorithms 4 and 5 (which take ‖z‖ and ‖s‖ of each draw; for VP times α_i ≈
-    1).
+    Song et al. 2021, algorithms 4 and 5 (with ‖z‖ and ‖s‖ of each draw; for VP times α_i ≈ 1).
     """
-    return finite("the step size", 2 * snr * snr / floats(s, "s").square().mean())
+    return glance("the step size", _step_size(floats(s, "s"), snr))
+
+
+def _step_size(s: Tensor, snr: float) -> Tensor:
+    return 2 * snr * snr / s.square().mean()
 
 
 @dataclass(frozen=True)
-class PredictorCorrector:
+class PredictorCorrector(Around):
     """x ← predictor(x) from t to t + dt;  then `corrections` times  x ← x + ε s(x, t+dt) + √(2ε) z.
 
     A step for `integrate`, on a Reverse. ε is `langevin_step_size(s, snr)`.
@@ -124,49 +114,39 @@ class PredictorCorrector:
     whole number of at least 0.
     """
 
-    predictor: Step
+    predictor: Step | Callable[..., Tensor]
     snr: float
     corrections: int = 1
     _: KW_ONLY
     generator: torch.Generator
 
     def __post_init__(self):
-        if not (math.isfinite(self.snr) and self.snr > 0):
-            raise ValueError(f"snr = {self.snr!r}: give a finite number above 0")
-        if not isinstance(self.corrections, int) or self.corrections < 0:
-            raise ValueError(
-                f"corrections = {self.corrections!r}: give a whole number of at least 0"
-            )
+        whole(0, corrections=self.corrections)
+        require(0 < self.snr < math.inf, "snr", self.snr, "give a finite number above 0")
 
     @property
-    def needs_area(self) -> bool:
-        return getattr(self.predictor, "needs_area", False)
+    def inner(self) -> Step:
+        return as_step(self.predictor)
 
-    def __call__(
-        self, sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor, *area: Tensor
-    ) -> Tensor:
-        if not isinstance(sde, Reverse):
-            raise ValueError(
-                f"sde = {type(sde).__name__}: a corrector needs the score, so give Reverse(forward, score)"
-            )
-        return correct(
-            sde.score,
-            self.predictor(sde, x, t, dt, dw, *area),
-            t + dt,
-            self.snr,
-            self.corrections,
-            generator=self.generator,
-        )
+    @property
+    def evaluations(self) -> int:
+        return self.inner.evaluations + self.corrections
+
+    def after(self, sde: Reverse, before: Tensor, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
+        cure = "a corrector needs the score, so give Reverse(forward, score)"
+        require(isinstance(sde, Reverse), "sde", sde, cure)
+        how = {"generator": self.generator}
+        return correct(sde.score_at, x, t_next, self.snr, self.corrections, **how)
 
 
 def correct(
     score: Score, x: Tensor, t: Tensor, snr: float, corrections: int, *, generator: torch.Generator
 ) -> Tensor:
-    """x after `corrections` steps of Langevin dynamics towards p_t, with ε from the signal-to-noise
-    ratio snr."""
-    noise = WhiteNoise(x, generator=generator)
+    """x after `corrections` times  x ← x + ε s(x, t) + √(2ε) z, with ε from the signal-to-noise
+    ratio snr: Langevin dynamics towards p_t."""
+    noise = WhiteNoise(x, generator=a_generator(generator))
     for _ in range(corrections):
-        s = Langevin(lambda y: score(y, t)).drift(x, t)
-        eps = langevin_step_size(s, snr)
-        x = x + eps * s + math.sqrt(2) * noise(torch.zeros_like(eps), eps)
+        s = score(x, t)
+        eps = _step_size(s, snr)
+        x = x + eps * s + (2 * eps).sqrt() * noise.normal()
     return x

@@ -1,4 +1,7 @@
-"""TODO."""
+"""The way back: the reverse SDE and the probability flow ODE, one family in η.
+
+dx = [f − ½(1 + η²) g² ∇ₓ log p_t(x)] dt + η g dw̄,      solved with dt < 0.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import floats
-from .sdes import SDE
+from .checks import like, require, same_shape
+from .sdes import SDE, GaussianSDE, Kind
 
 Score = Callable[[Tensor, Tensor], Tensor]
 """score(x, t) = ∇ₓ log p_t(x), shaped like x; t is a scalar tensor or has shape (batch,)."""
 
 
-def sound(s: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    """The score s, or a ValueError that says where it went wrong."""
-    if s.shape != x.shape:
-        raise ValueError(
-            f"score(x, t) has shape {tuple(s.shape)} at t = {float(torch.as_tensor(t).max()):g}; "
-            f"it must be shaped like x, {tuple(x.shape)}"
-        )
-    if not bool(torch.isfinite(s).all()):
-        bad = s[~torch.isfinite(s)][0].item()
-        raise ValueError(
-            f"score(x, t) returned {bad} at t = {float(torch.as_tensor(t).max()):g}; "
-            "check the network there, or stop at a larger t_min"
-        )
-    return s
+@dataclass(frozen=True)
+class PricedScore:
+    """A score that costs several evaluations of a network: of two labels, say."""
+
+    score: Score
+    evaluations: int
+
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.score(x, t)
+
+
+def evaluations_of(score: Score) -> int:
+    """How many evaluations of a network the score costs."""
+    return score.evaluations if isinstance(score, PricedScore) else 1
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class Reverse(SDE):
 
     η = 1 is the reverse SDE of Anderson 1982 (Song et al. 2021, eq. 6), η = 0 the probability
     flow ODE (eq. 13); every η ≥ 0 has the same marginals p_t when the score is exact and the
-    start is p_T.  `forward` needs a diffusion that does not depend on x.
-    Raises ValueError when η < 0, and, at the time it happens, when score(x, t) is not finite or
-    is not shaped like x.
+    start is p_T.  forward: an SDE whose diffusion does not depend on x.
+    Raises ValueError when η < 0, for a forward equation whose diffusion depends on x, and, at the
+    time it happens, when score(x, t) is not shaped like x.
     """
 
     forward: SDE
@@ -47,20 +50,66 @@ class Reverse(SDE):
     eta: float = 1.0
 
     def __post_init__(self):
-        if not 0 <= self.eta < 1e18:
-            raise ValueError(
-                f"eta = {self.eta!r}: give 0 (probability flow), 1 (reverse SDE), or any number >= 0"
-            )
+        cure = "give 0 (probability flow), 1 (reverse SDE), or any number >= 0"
+        require(0 <= self.eta < 1e18, "eta", self.eta, cure)
+        require(self.forward.noise not in ("own", "cross"), "forward", self.forward, NEEDS_G_OF_T)
 
-    def checked_score(self, x: Tensor, t: Tensor) -> Tensor:
-        """score(x, t), or a ValueError that says what is wrong with it and when."""
-        return sound(self.score(floats(x), t), x, t)
+    @property
+    def noise(self) -> Kind:
+        """None for η = 0, and otherwise what the forward equation has, which is g(t)."""
+        return "none" if self.eta == 0 else self.forward.noise
+
+    def kind_of_noise(self, x: Tensor, t: Tensor) -> Kind:
+        """That of the forward equation, which must be g(t); none for η = 0."""
+        kind = self.forward.kind_of_noise(x, t)
+        require(kind in ("none", "additive"), "forward", self.forward, NEEDS_G_OF_T)
+        return "none" if self.eta == 0 else kind
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f(x, t) − ½(1 + η²) g(t)² score(x, t)."""
         g = self.forward.diffusion(x, t)
-        return self.forward.drift(x, t) - (1 + self.eta**2) / 2 * g**2 * self.checked_score(x, t)
+        return self.forward.drift(x, t) - (1 + self.eta**2) / 2 * g**2 * self.score_at(x, t)
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
         """η g(t)."""
         return self.eta * self.forward.diffusion(x, t)
+
+    def score_at(self, x: Tensor, t: Tensor) -> Tensor:
+        """score(x, t), for t in any precision and on any device."""
+        return same_shape("score(x, t)", self.score(x, like(t, x)), x)
+
+    def direction(self, start: float, stop: float) -> None:
+        """Raise ValueError for start < stop, unless η = 0."""
+        cure = f"it ascends, but Reverse with eta = {self.eta:g} is solved backwards: descend"
+        require(start > stop or self.eta == 0, "times", (start, stop), cure)
+
+    def blame(self, x: Tensor, t: Tensor) -> str:
+        """The score, where it is not finite at (x, t)."""
+        s = self.score(x, like(t, x))
+        if bool(s.isfinite().all()):
+            return ""
+        bad = s[~s.isfinite()][0].item()
+        return (
+            f"score(x, t) returned {bad} at t = {float(t):g}; check it, or stop at a larger t_min"
+        )
+
+
+NEEDS_G_OF_T = "its diffusion depends on x, and the reversal is right for g(t) only"
+
+
+def forward_of(sde: SDE) -> GaussianSDE:
+    """The Gaussian SDE that `sde` reverses.  Raises ValueError when there is none."""
+    forward = sde.forward if isinstance(sde, Reverse) else None
+    if not isinstance(forward, GaussianSDE):
+        raise ValueError(
+            f"sde = {type(sde).__name__}: this step undoes a Gaussian SDE, so give Reverse(forward, "
+            "score), its forward VE, VP, SubVP or NoiseLevel"
+        )
+    return forward
+
+
+def denoise(sde: GaussianSDE, score: Score, x: Tensor, t: Tensor) -> Tensor:
+    """E[x_0 | x_t = x] = (x + std² score(x, t))/scale: the noiseless last step (Robbins 1956; Efron
+    2011)."""
+    scale, std = sde.marginal(torch.as_tensor(t))
+    return (x + std**2 * score(x, like(t, x))) / scale

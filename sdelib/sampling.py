@@ -13,49 +13,36 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .brownian import WhiteNoise
-from .checks import whole
+from .checks import require, whole
 from .denoiser import SIGMA_MIN, first_time, score_from
 from .few_steps import DPMSolver, EDMHeun
-from .grids import geometric_times, karras_times, uniform_times
+from .grids import Grid, geometric_times, karras_times, uniform_grid
+from .integration import AnyStep, Counted, integrate
 from .predictor_corrector import PredictorCorrector, ancestral, exponential, reverse_diffusion, stay
-from .reversal import Reverse, Score
+from .reversal import Reverse, Score, denoise, evaluations_of
 from .sdes import GaussianSDE
-from .solvers import (
-    Counted,
-    Step,
-    denoise,
-    euler_maruyama,
-    heun,
-    heun_ito,
-    integrate,
-    milstein,
-    platen,
-    sra,
-)
-
-Grid = Callable[[GaussianSDE, float, float, int], Tensor]
-
-GRIDS: dict[str, Grid] = {
-    "uniform": lambda sde, start, stop, steps: uniform_times(start, stop, steps),
-    "geometric": geometric_times,
-    "karras": karras_times,
-}
-"""Name → times(sde, start, stop, steps), for the command line, the widgets and the tables."""
+from .solvers import euler_maruyama, heun, heun_ito, milstein, platen, sra
+from .stepping import Step, as_step
 
 
 @dataclass(frozen=True)
 class Solver:
-    """make(steps, generator) → a step for one solve of that many steps;
-    η of the Reverse it runs on;  evaluations of the score each step costs."""
+    """make(steps, generator) → a step for one solve of that many steps, and the η of the Reverse it
+    runs on."""
 
     make: Callable[[int, torch.Generator], Step]
     eta: float
-    evaluations: int
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the score that each step costs."""
+        return self.make(1, torch.Generator()).evaluations
 
     def steps(self, evaluations: int) -> int:
         """The most steps that, with the denoising at the end, cost at most so many evaluations; at
@@ -63,47 +50,54 @@ class Solver:
         return max(1, (evaluations - 1) // self.evaluations)
 
 
-def _same(step: Step) -> Callable[[int, torch.Generator], Step]:
+def _always(step: Step) -> Callable[[int, torch.Generator], Step]:
     return lambda steps, generator: step
 
 
 def _rk45(steps: int, generator: torch.Generator) -> Step:
     from .probability_flow import rk45  # which needs scipy
 
-    return rk45
+    return as_step(rk45)
+
+
+def _corrected(predictor: Step) -> Callable[[int, torch.Generator], Step]:
+    return lambda steps, generator: PredictorCorrector(predictor, 0.16, generator=generator)
+
+
+def _churned(steps: int, generator: torch.Generator) -> Step:
+    return EDMHeun(churn=10.0, steps=steps, s_min=0.05, s_max=50.0)
 
 
 SOLVERS: dict[str, Solver] = {
-    "euler-maruyama": Solver(_same(euler_maruyama), 1.0, 1),
-    "platen": Solver(_same(platen), 1.0, 1),
-    "milstein": Solver(_same(milstein), 1.0, 1),
-    "heun": Solver(_same(heun), 1.0, 2),
-    "heun-ito": Solver(_same(heun_ito), 1.0, 2),
-    "sra": Solver(_same(sra), 1.0, 2),
-    "exponential": Solver(_same(exponential), 1.0, 1),
-    "reverse-diffusion": Solver(_same(reverse_diffusion), 1.0, 1),
-    "ancestral": Solver(_same(ancestral), 1.0, 1),
-    "predictor-corrector": Solver(
-        lambda steps, generator: PredictorCorrector(reverse_diffusion, 0.16, generator=generator),
-        1.0,
-        2,
-    ),
-    "annealed-langevin": Solver(
-        lambda steps, generator: PredictorCorrector(stay, 0.16, generator=generator), 1.0, 1
-    ),
-    "dpm++2m-sde": Solver(lambda steps, generator: DPMSolver(), 1.0, 1),
-    "probability-flow-euler": Solver(_same(euler_maruyama), 0.0, 1),
-    "probability-flow-heun": Solver(_same(heun), 0.0, 2),
-    "probability-flow-rk45": Solver(_rk45, 0.0, 6),
-    "ddim": Solver(lambda steps, generator: DPMSolver(1), 0.0, 1),
-    "dpm++2m": Solver(lambda steps, generator: DPMSolver(), 0.0, 1),
-    "edm-heun": Solver(_same(EDMHeun()), 0.0, 2),
-    "edm-churn": Solver(
-        lambda steps, generator: EDMHeun(churn=10.0, steps=steps, s_min=0.05, s_max=50.0), 0.0, 2
-    ),
+    "euler-maruyama": Solver(_always(euler_maruyama), 1.0),
+    "platen": Solver(_always(platen), 1.0),
+    "milstein": Solver(_always(milstein), 1.0),
+    "heun": Solver(_always(heun), 1.0),
+    "heun-ito": Solver(_always(heun_ito), 1.0),
+    "sra": Solver(_always(sra), 1.0),
+    "exponential": Solver(_always(exponential), 1.0),
+    "reverse-diffusion": Solver(_always(reverse_diffusion), 1.0),
+    "ancestral": Solver(_always(ancestral), 1.0),
+    "predictor-corrector": Solver(_corrected(reverse_diffusion), 1.0),
+    "annealed-langevin": Solver(_corrected(stay), 1.0),
+    "dpm++2m-sde": Solver(_always(DPMSolver()), 1.0),
+    "probability-flow-euler": Solver(_always(euler_maruyama), 0.0),
+    "probability-flow-heun": Solver(_always(heun), 0.0),
+    "probability-flow-rk45": Solver(_rk45, 0.0),
+    "ddim": Solver(_always(DPMSolver(1)), 0.0),
+    "dpm++2m": Solver(_always(DPMSolver()), 0.0),
+    "edm-heun": Solver(_always(EDMHeun()), 0.0),
+    "edm-churn": Solver(_churned, 0.0),
 }
 """Name → Solver, for the command line, the widgets and the tables; in the notebooks a step is
 passed as a function."""
+
+GRIDS: dict[str, Grid] = {
+    "uniform": uniform_grid,
+    "geometric": geometric_times,
+    "karras": karras_times,
+}
+"""Name → grid, likewise."""
 
 
 def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:
@@ -160,10 +154,10 @@ def sample_images(
     n: int,
     *,
     steps: int,
-    step: Step = euler_maruyama,
+    step: AnyStep = euler_maruyama,
     eta: float = 1.0,
     t_min: float = 1e-3,
-    grid: Grid = GRIDS["uniform"],
+    grid: Grid = uniform_grid,
     generator: torch.Generator,
     batch: int | None = 64,
     shape: tuple[int, ...] = (1, 28, 28),
@@ -174,8 +168,8 @@ def sample_images(
     """(images, nfe): n images of `shape`, in [0, 1], on the CPU, and the score evaluations each one
     cost.
 
-    score: ∇ log p_t on `device`, of the process `sde`.
-    steps: from T to t_min, at the times that `grid` gives.
+    score: ∇ log p_t on `device`, of the process `sde`.  steps: from T to t_min, at the times that
+    `grid` gives.
     step, eta: the solver; eta = 1 is the reverse SDE, eta = 0 the probability flow, whose only
     randomness is its start.  denoised: end with E[x_0 | x_{t_min}], one more evaluation.
     batch: images the score sees at once, to bound memory; None: all (a score that has a label for
@@ -184,27 +178,19 @@ def sample_images(
     rounding only.
     Raises ValueError unless n, steps and batch are whole numbers above 0 and 0 < t_min < T.
     """
-    for name, value in {"n": n, "steps": steps, "batch": n if batch is None else batch}.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} = {value!r}: give a whole number above 0")
-    if not 0 < t_min < sde.T:
-        raise ValueError(f"t_min = {t_min!r} is not between 0 and T = {sde.T}")
     from tqdm import tqdm
 
+    whole(n=n, steps=steps, batch=n if batch is None else batch)
+    require(0 < t_min < sde.T, "t_min", t_min, f"give a time between 0 and T = {sde.T}")
     counted = Counted(score if batch is None else in_batches(score, batch))
     x = sde.sample_prior((n, *shape), generator=generator, device=device)
-    states = integrate(
-        Reverse(sde, counted, eta),
-        x,
-        grid(sde, sde.T, t_min, steps),
-        step,
-        noise=WhiteNoise(x, generator=generator),
-    )
+    times, noise = grid(sde, sde.T, t_min, steps), WhiteNoise(x, generator=generator)
+    states = integrate(Reverse(sde, counted, eta), x, times, step, noise=noise)
     for x in tqdm(states, total=steps, desc="sampling", disable=not progress):
         pass
     if denoised:
         x = denoise(sde, counted, x, torch.tensor(t_min))
-    return x.clamp(0, 1).cpu(), counted.calls * getattr(score, "evaluations", 1)
+    return x.clamp(0, 1).cpu(), counted.calls * evaluations_of(score)
 
 
 def sample_score(
@@ -219,8 +205,8 @@ def sample_score(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> tuple[Tensor, int]:
-    """(images, nfe): n images from a score made of a denoiser (also a guided or a posterior one),
-    by a solver and a grid given by name.
+    """(images, nfe): n images from a score made of a denoiser (also a guided or a posterior one), by
+    a solver and a grid given by name.
 
     evaluations: the most that the solver may take, the noiseless last one included. It stops where
     std/scale is the smallest noise that denoisers are trained on.
@@ -228,12 +214,8 @@ def sample_score(
     2, and as `sample_images`.
     """
     for name, value, known in (("solver", solver, SOLVERS), ("grid", grid, GRIDS)):
-        if value not in known:
-            raise ValueError(f"{name} = {value!r} is unknown; there are {', '.join(known)}")
-    if not isinstance(evaluations, int) or evaluations < 2:
-        raise ValueError(
-            f"evaluations = {evaluations!r}: give a whole number of at least 2, one step and the denoising at the end"
-        )
+        require(value in known, name, value, f"there are {', '.join(known)}")
+    whole(2, evaluations=evaluations)  # one step, and the denoising at the end
     chosen = SOLVERS[solver]
     steps = chosen.steps(evaluations)
     return sample_images(
@@ -260,13 +242,12 @@ def sample_denoiser(
     label: Tensor | int | None = None,
     guidance: float = 1.0,
     batch: int = 50,
-    **how,
+    **how: Any,
 ) -> tuple[Tensor, int]:
     """(images, nfe): `sample_score` of `score_from(denoiser, sde, label, guidance)`, with the
     keyword arguments `how`.
 
     batch: images the network sees at once.  Raises ValueError as `sample_score` and `score_from`.
     """
-    return sample_score(
-        score_from(in_batches(denoiser, batch), sde, label=label, guidance=guidance), sde, n, **how
-    )
+    network = in_batches(denoiser, batch)
+    return sample_score(score_from(network, sde, label=label, guidance=guidance), sde, n, **how)

@@ -2,8 +2,7 @@
 
 The Fisher divergence ½ E_p‖s_θ − ∇ log p‖² needs the score that one wants to learn. Three losses
 have the same minimiser and do not need it. Each function returns the term of every example, shape
-(batch,), so that a mean has a standard error; all carry the factor ½, so that their means differ by
-constants:
+(batch,), so that a mean has a standard error; their means differ by constants:
 
     implicit     ½‖s‖² + tr ∇s                 d backward passes    Hyvärinen 2005
     sliced       ½(uᵀs)² + uᵀ(∇s)u             one                  Song et al. 2019
@@ -12,17 +11,14 @@ constants:
 Here a score is a function of x alone; the rows of a batch must not influence each other.
 `LadderLoss` and `DenoisingLoss` are denoising losses over many noise levels, for `train`:
 
-    J(θ) = (1/d) E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) − ∇ log p(x_t | x₀)‖² ],
-    x_t = scale·x₀ + std·z,
+    J(θ) = (1/d) E_t E_{x₀, z} [ λ(t) ‖s_θ(x_t, t) + z/std‖² ],      x_t = scale·x₀ + std·z,
 
-where ∇ log p(x_t | x₀) = −z/std for a Gaussian kernel (Song et al. 2021, eq. 7). The target is a
-noisy one; its mean given x_t is ∇ log p_t(x_t), so the minimiser is the score of p_t and not of
-p_0.
+where −z/std = ∇ log p(x_t | x₀) for a Gaussian kernel (Song et al. 2021, eq. 7). The target is a
+noisy one; its mean given x_t is ∇ log p_t(x_t), so the minimiser is the score of p_t, not of p_0.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,21 +26,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import finite, floats, like
+from . import checks
+from .families import NoiseLevel
 from .reversal import Score
-from .sdes import GaussianSDE, NoiseLevel
+from .sdes import GaussianSDE
 
 Field = Callable[[Tensor], Tensor]
 """field(x), shaped like x, (batch, …): a score of one density."""
 
 
 def fisher_divergence(score: Field, true_score: Field, x: Tensor) -> Tensor:
-    """½‖s(x) − ∇ log p(x)‖² for each x ~ p, shape (batch,); its mean is the Fisher divergence of s
-    from p.
-
-    It is a p-weighted squared error and no metric: where p has no mass, s may be anything.
-    """
-    floats(x, axes=2)
+    """½‖s(x) − ∇ log p(x)‖² for each x ~ p, shape (batch,); its mean is the Fisher divergence, a
+    p-weighted squared error and no metric: where p has no mass, s may be anything."""
+    checks.floats(x, axes=2)
     return (score(x) - true_score(x)).flatten(1).square().sum(1) / 2
 
 
@@ -59,19 +53,13 @@ def implicit_loss(score: Field, x: Tensor) -> Tensor:
 
 
 def sliced_loss(score: Field, x: Tensor, u: Tensor, *, variance_reduced: bool = False) -> Tensor:
-    """½(uᵀs)² + uᵀ(∇s)u for each x ~ p, shape (batch,); variance_reduced takes ½‖s‖² in place of
-    ½(uᵀs)².
+    """½(uᵀs)² + uᵀ(∇s)u for each x ~ p, shape (batch,).
 
-    u: random directions shaped like x, with E[u uᵀ] = I (standard normal, or random signs). The
-    mean over u is the implicit loss, at the cost of one backward pass.
-    Raises ValueError when u is not shaped like x.
-    Song, Garg, Shi & Ermon 2019 (arXiv:1905.07088).
+    u: random directions shaped like x, or a ValueError, with E[u uᵀ] = I (standard normal, or
+    random signs). The mean over u is the implicit loss, at the cost of one backward pass.
+    variance_reduced: ½‖s‖² in place of ½(uᵀs)².   Song et al. 2019 (arXiv:1905.07088).
     """
-    if u.shape != x.shape:
-        raise ValueError(
-            f"u has shape {tuple(u.shape)}: give one direction for each x, {tuple(x.shape)}"
-        )
-    s, slope = slope_along(score, x, u)
+    s, slope = slope_along(score, x, checks.same_shape("u", u, x))
     square = s.flatten(1).square().sum(1) if variance_reduced else (u * s).flatten(1).sum(1) ** 2
     return square / 2 + slope
 
@@ -80,73 +68,50 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
     """½‖s(x₀ + σz) + z/σ‖² for each x₀ ~ p with its z ~ N(0, I), shape (batch,).
 
     −z/σ = −(x̃ − x₀)/σ² is the score of x̃ = x₀ + σz given x₀. The mean is the Fisher divergence
-    from
-    p_σ plus a constant: the minimiser is ∇ log p_σ.  z: shaped like x0.  sigma: σ > 0.
-    Raises ValueError for a sigma that is not a finite number above 0, and a z of another shape.
-    Vincent 2011 (Neural Computation 23).
+    from p_σ plus a constant: the minimiser is ∇ log p_σ.     Vincent 2011 (Neural Computation 23).
+    Raises ValueError for z that is not shaped like x0, and sigma that is not σ > 0.
     """
-    floats(x0, "x0", axes=2)
-    if not (math.isfinite(sigma) and sigma > 0):
-        raise ValueError(f"sigma = {sigma!r}: give a finite number above 0")
-    if z.shape != x0.shape:
-        raise ValueError(
-            f"z has shape {tuple(z.shape)}: give one draw for each x0, {tuple(x0.shape)}"
-        )
-    return finite("the loss", (score(x0 + sigma * z) + z / sigma).flatten(1).square().sum(1) / 2)
+    checks.positive(sigma=sigma)
+    checks.same_shape("z", z, checks.floats(x0, "x0", axes=2), "x0")
+    return (score(x0 + sigma * z) + z / sigma).flatten(1).square().sum(1) / 2
 
 
 def divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
     """(v(x), tr ∇v(x)), the second of shape (batch,), by one backward pass for each coordinate."""
     with _slopes(x) as (y, slope):
         v = field(y)
-        flat = v.flatten(1)
-        trace = sum(
-            (slope(flat[:, i]).flatten(1)[:, i] for i in range(flat.shape[1])), x.new_zeros(len(x))
-        )
+        diagonal = (slope(v_i).flatten(1)[:, i] for i, v_i in enumerate(v.flatten(1).unbind(1)))
+        trace = sum(diagonal, x.new_zeros(len(x)))
     return (v, trace) if torch.is_grad_enabled() else (v.detach(), trace.detach())
 
 
 def slope_along(field: Field, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
     """(v(x), uᵀ∇v(x) u), the second of shape (batch,), by one backward pass.
 
-    u: directions shaped like x, or k of them for each x, (k, *x.shape); then k passes and shape (k,
-    batch).
+    u: directions shaped like x, or k of them for each x, (k, *x.shape); then k passes, (k, batch).
     """
-    floats(x, axes=2)
-    if u.shape not in (x.shape, (*u.shape[:1], *x.shape)) or len(u) == 0 < len(x):
-        raise ValueError(
-            f"u has shape {tuple(u.shape)}: give directions shaped like x, {tuple(x.shape)}, or k of them for each"
-        )
+    fits = u.shape == x.shape or (u.shape[1:] == x.shape and len(u) > 0)
+    cure = f"give directions shaped like x, {tuple(x.shape)}, or k of them for each"
+    checks.require(fits, "shape of u", tuple(u.shape), cure)
     with _slopes(x) as (y, slope):
         v = field(y)
-        slopes = [
-            (w * slope((w * v).flatten(1).sum(1))).flatten(1).sum(1)
-            for w in (u if u.ndim > x.ndim else u[None])
-        ]
-        slopes = torch.stack(slopes).reshape(*u.shape[: u.ndim - x.ndim], len(x))
+        along = lambda w: (w * slope((w * v).flatten(1).sum(1))).flatten(1).sum(1)
+        slopes = along(u) if u.ndim == x.ndim else torch.stack([along(w) for w in u])
     return (v, slopes) if torch.is_grad_enabled() else (v.detach(), slopes.detach())
 
 
 @contextmanager
 def _slopes(x: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
-    """(x, slope): slope(y) = ∂y/∂x row by row for y of shape (batch,), inside torch.no_grad() too.
-
-    The slope can be differentiated again where gradients are on; it is zero where y does not depend
-    on x.
-    """
-    floats(x, axes=2)
-    again = torch.is_grad_enabled()
+    """(x, slope): slope(y) = ∂y/∂x row by row for y of shape (batch,), inside torch.no_grad() too;
+    it can be differentiated again where gradients are on."""
+    how = dict(create_graph=torch.is_grad_enabled(), retain_graph=True, allow_unused=True)
 
     def slope(y: Tensor) -> Tensor:
-        if not y.requires_grad:
-            return torch.zeros_like(x)
-        (g,) = torch.autograd.grad(
-            y.sum(), x, create_graph=again, retain_graph=True, allow_unused=True
-        )
+        g = torch.autograd.grad(y.sum(), x, **how)[0] if y.requires_grad else None
         return torch.zeros_like(x) if g is None else g
 
     with torch.enable_grad():
-        x = x.detach().requires_grad_()
+        x = checks.floats(x, axes=2).detach().requires_grad_()
         yield x, slope
 
 
@@ -154,40 +119,34 @@ def _slopes(x: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
 class DenoisingLoss:
     """ℓ = λ(t) ‖s_θ(x_t, t) + z/std(t)‖² / d  for each example, with λ(t) = std(t)²; d coordinates.
 
-    sde: the forward process.  t_min: the smallest time drawn, above 0.
-    t_power: times are t = t_min + (T − t_min)·u^t_power with u ~ U(0, 1), stratified over the
-    batch. 1 is the paper's t ~ U(t_min, T); 2 spends more of the batch on small noise.
-    likelihood: λ(t) = g(t)² in place of std(t)². With t_power = 1 the loss then bounds, up to a
-    constant and a factor, the negative log-likelihood (Song, Durkan, Murray & Ermon 2021,
-    arXiv:2101.09258, theorem 1).
-    Raises ValueError unless 0 < t_min < T and t_power > 0.
+    sde: the forward process.  t_min: the smallest time drawn, above 0, below T.
+    t_power: t = t_min + (T − t_min)·u^t_power with u ~ U(0, 1), stratified over the batch. 1 is the
+    paper's t ~ U(t_min, T); 2 spends more of the batch on small noise.
+    likelihood_weighting: λ(t) = g(t)² in place of std(t)². With t_power = 1 the loss then bounds,
+    up to a constant and a factor, the negative log-likelihood (Song, Durkan, Murray & Ermon 2021,
+    arXiv:2101.09258, theorem 1).     Raises ValueError for a t_min or t_power that does not fit.
     """
 
     sde: GaussianSDE
     t_min: float = 1e-5
     t_power: float = 1.0
-    likelihood: bool = False
+    likelihood_weighting: bool = False
 
     def __post_init__(self):
-        if not 0 < self.t_min < self.sde.T:
-            raise ValueError(f"t_min = {self.t_min} is not between 0 and T = {self.sde.T}")
-        if not 0 < self.t_power < math.inf:
-            raise ValueError(f"t_power = {self.t_power}: give a finite number above 0")
+        cure = f"give a time between 0 and T = {self.sde.T}"
+        checks.require(0 < self.t_min < self.sde.T, "t_min", self.t_min, cure)
+        checks.positive(t_power=self.t_power)
 
     def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(t, z): times of shape (batch,) and z ~ N(0, I) shaped like x0, drawn on the generator's
-        device."""
-        n = len(floats(x0, "x0", axes=2))
-        u = torch.rand(n, generator=generator, device=generator.device, dtype=x0.dtype)
-        u = (u + torch.arange(n, device=generator.device)) / n
-        z = torch.randn(x0.shape, generator=generator, device=generator.device, dtype=x0.dtype)
+        """(t, z): times (batch,), and z ~ N(0, I) like x0, drawn on the generator's device."""
+        u, z = _draw(x0, x0.dtype, generator)
         t = self.t_min + (self.sde.T - self.t_min) * u**self.t_power
         return t.to(x0.device), z.to(x0.device)
 
     def __call__(self, score: Score, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
         """The loss of each example, shape (batch,), for the given times and noise."""
         loss = _weighted(score, self.sde, x0, t, z)
-        if not self.likelihood:
+        if not self.likelihood_weighting:
             return loss
         g = self.sde.diffusion(x0, t).reshape(-1)
         return loss * (g / self.sde.marginal(t)[1].to(g)) ** 2
@@ -199,28 +158,22 @@ class LadderLoss:
     one network, L noise levels.
 
     ℓ = ‖σ_i s_θ(x, σ_i) + z‖²/d for each example: `DenoisingLoss` of `NoiseLevel` with its times on
-    the ladder.  sigmas: σ_1 < … < σ_L.  Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6, with 1/d
-    in place of their ½.
-    Raises ValueError for sigmas that do not ascend from above 0.
+    the ladder.  sigmas: σ_1 < … < σ_L, or a ValueError.
+    Song & Ermon 2019 (arXiv:1907.05600), eq. 5 and 6, with 1/d in place of their ½.
     """
 
     sigmas: tuple[float, ...]
 
     def __post_init__(self):
-        s = tuple(float(a) for a in self.sigmas)
-        if not s or not 0 < s[0] <= s[-1] < math.inf or any(not a < b for a, b in zip(s, s[1:])):
-            raise ValueError(f"sigmas = {list(s)}: give numbers above 0 that ascend, σ_1 < … < σ_L")
-        object.__setattr__(self, "sigmas", s)
+        object.__setattr__(self, "sigmas", tuple(checks.ascending("sigmas", self.sigmas).tolist()))
 
     def draw(self, x0: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """(sigma, z): one level for each example, every level equally often over a batch; z ~ N(0,
-        I) like x0."""
-        n, levels = len(floats(x0, "x0", axes=2)), torch.tensor(self.sigmas, dtype=x0.dtype)
-        u = torch.rand(n, generator=generator, device=generator.device)
-        u = (u + torch.arange(n, device=generator.device)) / n
-        z = torch.randn(x0.shape, generator=generator, device=generator.device, dtype=x0.dtype)
-        i = (u * len(levels)).long().clamp(max=len(levels) - 1)
-        return levels.to(i.device)[i].to(x0.device), z.to(x0.device)
+        """(sigma, z): levels (batch,), each equally often, and z ~ N(0, I) like x0."""
+        u, z = _draw(x0, torch.float32, generator)
+        i = (u * len(self.sigmas)).long().clamp(max=len(self.sigmas) - 1)
+        return torch.tensor(self.sigmas, dtype=x0.dtype, device=x0.device)[i.to(x0.device)], z.to(
+            x0.device
+        )
 
     def __call__(self, score: Score, x0: Tensor, sigma: Tensor, z: Tensor) -> Tensor:
         """The loss of each example, shape (batch,), for the given levels and noise."""
@@ -228,6 +181,13 @@ class LadderLoss:
 
 
 def _weighted(score: Score, sde: GaussianSDE, x0: Tensor, t: Tensor, z: Tensor) -> Tensor:
-    std = like(sde.marginal(t)[1], x0)
-    error = std * score(sde.perturb(x0, t, z), t) + z
-    return finite("the loss", error.flatten(1).square().mean(1))
+    error = checks.like(sde.marginal(t)[1], x0) * score(sde.perturb(x0, t, z), t) + z
+    return checks.glance("the loss", error.flatten(1).square().mean(1))
+
+
+def _draw(x0: Tensor, dtype: torch.dtype, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(u, z): u_i ~ U(i − 1, i)/n for each of the n examples, and z ~ N(0, I) like x0."""
+    n, device = len(checks.floats(x0, "x0", axes=2)), checks.a_generator(generator).device
+    u = torch.rand(n, generator=generator, device=device, dtype=dtype)
+    z = torch.randn(x0.shape, generator=generator, device=device, dtype=x0.dtype)
+    return (u + torch.arange(n, device=device)) / n, z

@@ -92,24 +92,25 @@ def bundled(tmp_path, monkeypatch):
     import torch
 
     from sdelib.book.classifier import GarmentClassifier, features
-    from sdelib.denoiser import Denoiser
+    from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser
+    from sdelib.families import VE
     from sdelib.metrics import moments
     from sdelib.networks import ScoreUNet
     from sdelib.own import weights
-    from sdelib.sdes import VE
 
     folder = tmp_path / "bundled"
     monkeypatch.setattr(weights, "BUNDLED", folder)
     torch.manual_seed(0)
     for sigma in (25, 50):
-        network = ScoreUNet(VE.power(sigma), (16, 24))
+        network = ScoreUNet(sde := VE.power(sigma), (16, 24))
         torch.nn.init.normal_(network.last.weight, std=0.1)
-        weights.save(f"unet-sigma{sigma}", network, {})
+        ends = sde.ratio(torch.tensor([1e-5, 1.0], dtype=torch.float64)).tolist()
+        weights.save(f"unet-sigma{sigma}", network, {"ratios": ends})
     network = Denoiser((32, 32))
     torch.nn.init.normal_(network.last.weight, std=0.1)
     torch.nn.init.normal_(network.label.weight)
     torch.nn.init.normal_(network.up[1].conv2.weight, std=0.1)  # else the embedding reaches nothing
-    weights.save("denoiser", network, {})
+    weights.save("denoiser", network, {"ratios": [SIGMA_MIN, SIGMA_MAX]})
     classifier = GarmentClassifier(8, 12)
     weights.save("classifier", classifier, {})
     x = torch.rand(300, 1, 28, 28, generator=torch.Generator().manual_seed(0))

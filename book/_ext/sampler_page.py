@@ -1,6 +1,6 @@
 """Sphinx: the page on which the reader's browser draws garments.
 
-The directive `{sampler}` is the place of the widget sdelib/widgets/sampler.js, written as myst-nb
+The directive `{sampler}` is the place of the widget sdelib/widgets/sampler.js, written as stills.py
 writes a notebook's widgets, with a still picture that the same network draws when the book is
 built. The role {fact} puts a number in a sentence: it is measured or counted, never typed. The
 network goes to _static; its runtime is there already (tools/setup/javascript.py), and no page loads
@@ -13,17 +13,17 @@ import base64
 import csv
 import functools
 import html
-import json
-import re
 import shutil
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from stills import CSS, STATE, VIEW, control
+from stills import STATE, VIEW, control, load, script
+
+from sdelib.widgets import bundle
 
 ROOT = Path(__file__).parents[2]
-STATIC, MODULE = ROOT / "book" / "_static", ROOT / "sdelib" / "widgets" / "sampler.js"
+STATIC = ROOT / "book" / "_static"
 MODEL, QUALITY = (
     ROOT / "sdelib" / "bundled" / "denoiser-small.onnx",
     ROOT / "results" / "quality.csv",
@@ -65,8 +65,8 @@ def drawn():
     settings, from other noise."""
     import torch
 
+    from sdelib.families import VE
     from sdelib.sampling import sample_denoiser
-    from sdelib.sdes import VE
     from sdelib.widgets.frames import images
 
     pictures, _ = sample_denoiser(
@@ -82,7 +82,7 @@ def drawn():
 
 def reach() -> float:
     """The largest σ of dx = 25ᵗ dw."""
-    from sdelib.sdes import VE
+    from sdelib.families import VE
 
     return VE.power(25).prior_std
 
@@ -202,7 +202,7 @@ def spec(up: str) -> dict:
 
 def still(spec: dict) -> str:
     """The widget before it lives: the picture, and the places of its controls."""
-    from sdelib.widgets.live import picture
+    from sdelib.widgets.still import picture
 
     buttons = "".join(
         f'<button type="button" disabled>{words}</button>'
@@ -217,10 +217,9 @@ def still(spec: dict) -> str:
         control(c) if c["kind"] in ("slider", "switch") else field.format(c["label"])
         for c in spec["controls"]
     )
-    css = CSS + re.search(r"const FIELDS = `\n(.*?)`;", MODULE.read_text(encoding="utf-8"), re.S)[1]
     image = base64.b64encode(picture(drawn())).decode()
     return (
-        f'<style>{css}</style><div class="sde-x sde-still sde-images sde-sampler"><div class="sde-frame sde-beside">'
+        f'<style>{bundle.style("sampler")}</style><div class="sde-x sde-still sde-images sde-sampler"><div class="sde-frame sde-beside">'
         f'<div class="sde-stage"><div class="sde-plot"><div class="sde-area" style="aspect-ratio: 1">'
         f'<img src="data:image/png;base64,{image}" alt="{ALT}"></div></div><p class="sde-note">{NOTE}</p>'
         f'<div class="sde-wait" aria-hidden="true"><div class="sde-actions">{buttons}</div><p class="sde-status">{STATUS}</p>'
@@ -230,41 +229,24 @@ def still(spec: dict) -> str:
     )
 
 
-def script(kind: str, data: dict, more: str = "") -> str:
-    text = json.dumps(data).replace("</", "<\\/")
-    return f'<script{more} type="{kind}">\n{text}\n</script>'
-
-
 class Sampler(Directive):
     """The widget, and the picture in its place."""
 
     def run(self) -> list:
-        from sdelib.widgets.live import module
-
         env = self.state.document.settings.env
-        for file in (
-            MODULE,
-            MODULE.with_name("common.js"),
-            MODEL,
-            QUALITY,
-            *(STATIC / "vendor" / "onnxruntime").glob("*.wasm"),
-        ):
+        for file in (MODEL, QUALITY, *(STATIC / "vendor" / "onnxruntime").glob("*.wasm")):
             env.note_dependency(str(file))
         env.metadata[env.docname]["sampler"] = True
         made = spec("../" * env.docname.count("/"))
-        model = {
-            "model_module": "anywidget",
-            "model_name": "AnyModel",
-            "state": {"_esm": module(MODULE.name), "spec": made},
-        }
         view = script(VIEW, {"model_id": "sampler"}, ' id="sampler-view"')
+        state = script(STATE, {"state": {"sampler": {"state": {"spec": made}}}})
         host = f'<div class="cell_output"><div class="widget-host">{still(made)}</div>{view}</div>'
-        return [nodes.raw("", host + script(STATE, {"state": {"sampler": model}}), format="html")]
+        return [nodes.raw("", host + state, format="html")]
 
 
 def scripts(app, docname, templatename, context, doctree) -> None:
     if "sampler" in app.env.metadata.get(docname, {}):
-        app.add_js_file("host.js", loading_method="defer")
+        load(app, ["sampler"])
 
 
 def place(app, exception) -> None:

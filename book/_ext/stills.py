@@ -1,36 +1,26 @@
-"""Sphinx: where a widget will stand, its picture and its words stand first.
+"""Sphinx: a notebook's widgets on its page, without a kernel.
 
-The notebook stores a still picture beside each widget. It is shown with the widget's caption where
-no JavaScript runs, and until the widget is drawn. Its elements are those of
-sdelib/widgets/common.js, so it has the size of the widget and nothing jumps.
+The notebook stores of a widget its picture and its data (sdelib/widgets/bundle.py: STORED); who
+opens the notebook sees the picture. On the page picture and words stand first, in the widget's
+size, so that nothing jumps; they stay where no JavaScript runs. Behind them come the data, in the
+form in which Jupyter writes a widget, and one script for each kind of widget that the page has.
 """
 
-import base64
 import hashlib
 import html
+import json
 import re
+from base64 import b64decode
 from pathlib import Path
 
-import nbformat
-
+from sdelib.widgets import bundle
 from sdelib.widgets.frames import decode
 
-ROOT = Path(__file__).parents[2]
 VIEW, STATE = (
     "application/vnd.jupyter.widget-view+json",
     "application/vnd.jupyter.widget-state+json",
 )
-SCRIPT = re.compile(
-    rf'<script type="{re.escape(VIEW)}">[^<]*"model_id": "([0-9a-f]+)"[^<]*</script>'
-)
-CSS = "".join(
-    re.search(
-        rf"const {name} = `\n(.*?)`;",
-        (ROOT / "sdelib/widgets" / file).read_text(encoding="utf-8"),
-        re.S,
-    )[1]
-    for name, file in (("CSS", "common.js"), ("HANDLES", "mixture.js"))
-)
+PICTURE = re.compile(r'<img\b[^>]*\bsrc="([^"]*_images/([0-9a-f]{64})\.png)"[^>]*>')
 SCALE, BAR = ' class="sde-scale"', '<span class="sde-bar"></span>'
 
 
@@ -141,44 +131,73 @@ def still(state: dict, address: str) -> str:
     )
 
 
+def script(kind: str, data: dict, more: str = "") -> str:
+    text = json.dumps(data, ensure_ascii=False).replace("</", "<\\/")
+    return f'<script{more} type="{kind}">\n{text}\n</script>'
+
+
+def stored(source: Path) -> list[tuple[str, dict]]:
+    """(name of the picture's file, state) of every widget of a notebook, in order."""
+    if source.suffix != ".ipynb":
+        return []
+    cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+    outputs = [o for c in cells for o in c.get("outputs", ())]
+    own = [o for o in outputs if bundle.STORED in o.get("metadata", {})]
+    png = lambda o: b64decode("".join(o["data"]["image/png"]))  # myst-nb names it by its hash
+    return [(hashlib.sha256(png(o)).hexdigest(), o["metadata"][bundle.STORED]) for o in own]
+
+
+def dressed(text: str, found: list[tuple[str, dict]]) -> str:
+    """A page with the widgets in the places of their pictures."""
+    kinds = {bundle.DRAWN_BY[state["spec"]["view"]] for _, state in found}
+    states, waiting = {}, list(found)
+    first = iter([f"<style>{bundle.style(*sorted(kinds))}</style>"])
+
+    def widget(hit) -> str:
+        if not waiting or hit[2] != waiting[0][0]:
+            return hit[0]
+        _, state = waiting.pop(0)
+        id = f"widget-{len(states)}"
+        states[id] = {"state": state}
+        view = script(VIEW, {"model_id": id})
+        return f'<div class="widget-host">{next(first, "")}{still(state, hit[1])}</div>{view}'
+
+    text = PICTURE.sub(widget, text)
+    return text.replace("</body>", f"{script(STATE, {'state': states})}</body>")
+
+
 def place(app, exception) -> None:
     if exception is not None or app.builder.format != "html":
         return
-    out = Path(app.outdir)
     for doc in app.env.found_docs:
-        source = Path(app.env.doc2path(doc))
-        if source.suffix != ".ipynb":
-            continue
-        nb = nbformat.read(source, as_version=4)
-        models = nb.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
-        pictures = {
-            o.data[VIEW]["model_id"]: o.data.get("image/png")
-            for c in nb.cells
-            if c.cell_type == "code"
-            for o in c.outputs
-            if VIEW in o.get("data", {})
-        }
-        if not pictures:
-            continue
-        first = iter([f"<style>{CSS}</style>"])
-        up = "../" * doc.count("/")
+        page, found = Path(app.outdir) / f"{doc}.html", stored(Path(app.env.doc2path(doc)))
+        text = page.read_text(encoding="utf-8") if found else ""
+        if found and 'class="widget-host"' not in text:
+            page.write_text(dressed(text, found), encoding="utf-8")
 
-        def with_still(hit):
-            state, png = models.get(hit[1], {}).get("state", {}), pictures.get(hit[1])
-            if not (png and "spec" in state):
-                return hit[0]
-            data = base64.b64decode(png)
-            name = f"still-{hashlib.sha256(data).hexdigest()[:16]}.png"
-            (out / "_images").mkdir(exist_ok=True)
-            (out / "_images" / name).write_bytes(data)
-            return f'<div class="widget-host">{next(first, "")}{still(state, f"{up}_images/{name}")}</div>{hit[0]}'
 
-        page = out / f"{doc}.html"
-        text = page.read_text(encoding="utf-8")
-        if 'class="sde-x sde-still' not in text:
-            page.write_text(SCRIPT.sub(with_still, text), encoding="utf-8")
+def write(app) -> None:
+    """The scripts that pages load, before Sphinx looks for them."""
+    if app.builder.format == "html":
+        static = Path(app.outdir) / "_static"
+        static.mkdir(parents=True, exist_ok=True)
+        for name in set(bundle.DRAWN_BY.values()):
+            (static / f"{name}.js").write_text(bundle.script(name), encoding="utf-8")
+
+
+def load(app, names) -> None:
+    """Let the page that is written load these widgets' scripts, and their host after them."""
+    for name in (*sorted(names), "host"):
+        app.add_js_file(f"{name}.js")
+
+
+def scripts(app, docname, templatename, context, doctree) -> None:
+    if found := stored(Path(app.env.doc2path(docname))) if doctree else []:
+        load(app, {bundle.DRAWN_BY[state["spec"]["view"]] for _, state in found})
 
 
 def setup(app) -> dict:
+    app.connect("builder-inited", write)
+    app.connect("html-page-context", scripts)
     app.connect("build-finished", place)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

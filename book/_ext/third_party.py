@@ -19,6 +19,8 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
+from sdelib.widgets.bundle import DRAWN_BY
+
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "book" / "_static"
 VENDOR = STATIC / "vendor"
@@ -36,6 +38,7 @@ PYTHON = (
 )
 NPM = {"mathjax": "vendor/mathjax", "onnxruntime-web": "vendor/onnxruntime"}
 MADE = {"pygments.css": "Pygments", "formulas.css": "mathjax", "denoiser-small.onnx": "the book"}
+MADE |= {f"{name}.js": "the book" for name in set(DRAWN_BY.values())}
 """Files that come into being when the book is built."""
 
 

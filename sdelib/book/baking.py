@@ -6,21 +6,22 @@ sdelib/bundled/NAME.table, and the chapter loads it and re-computes a part of it
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from ..brownian import WhiteNoise
 from ..denoiser import score_from
+from ..families import VE
 from ..grids import uniform_times
+from ..integration import integrate
 from ..inverse_problems import Mask, isotropic, observe, posterior_score
 from ..own import weights
 from ..own.devices import on_gpu
-from ..reversal import Reverse
+from ..reversal import Reverse, denoise
 from ..sampling import SOLVERS, sample_denoiser, sample_images, sample_score
-from ..sdes import VE
-from ..solvers import denoise, euler_maruyama, heun, integrate, platen
+from ..solvers import euler_maruyama, heun, platen
 from ..widgets import Paint, Slider, Switch, Table
 from ..widgets.frames import images
 from .data import stand_in
@@ -54,7 +55,7 @@ def intro(n: int = 12, steps: int = 250):
     index = sorted({int((stds - w).abs().argmin()) for w in wanted})  # descending in std
     levels = [round(float(stds[i]), 3) for i in index]
 
-    @lru_cache(maxsize=None)
+    @cache
     @torch.no_grad()
     def run(solver: str) -> list[tuple[Tensor, Tensor]]:
         step, eta = {"reverse SDE": (euler_maruyama, 1.0), "probability flow": (heun, 0.0)}[solver]
@@ -173,7 +174,7 @@ def inpainting(n: int = 4, evaluations: int = 35, sigma_y: float = 0.02):
         VE(0.01, 80.0),
     )
 
-    @lru_cache(maxsize=None)
+    @cache
     def drawn(hidden: bytes, label: int | None, guidance: float) -> tuple[Tensor, Tensor, int]:
         seen = ~torch.frombuffer(bytearray(hidden), dtype=torch.bool).reshape(
             1, 14, 14
@@ -201,7 +202,8 @@ def inpainting(n: int = 4, evaluations: int = 35, sigma_y: float = 0.02):
         return images(
             pixels=torch.cat([what[None], pixels[:2], garment, pixels[2:]])[:, 0],
             columns=3,
-            note=f"left: what is seen, and the whole garment; right: {n} guesses, {nfe} network evaluations each",
+            note="left: what is seen, and the whole garment; "
+            f"right: {n} guesses, {nfe} network evaluations each",
         )
 
     controls = [

@@ -1,4 +1,6 @@
-"""TODO."""
+"""The garment classifiers: one whose features stand behind the Fréchet distance of the book, and
+one for noisy images, whose gradient guides the sampler of chapter 14.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import floats, like
+from ..checks import a_generator, floats, like, require
 from ..denoiser import SIGMA_MAX, SIGMA_MIN, DenoiserLoss
 from ..metrics import Moments
 from ..networks import NoiseEmbedding, ResBlock, fits
 from ..own import weights
+
+
+def _images(x: Tensor) -> Tensor:
+    """x, which has the shape (batch, 1, 28, 28)."""
+    require(x.shape[1:] == (1, 28, 28), "shape of x", tuple(x.shape), "give (batch, 1, 28, 28)")
+    return x
 
 
 class GarmentClassifier(nn.Module):
@@ -47,14 +55,16 @@ class GarmentClassifier(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """Features of shape (batch, n_features)."""
-        if x.ndim != 4 or x.shape[1:] != (1, 28, 28):
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}: the classifier takes (batch, 1, 28, 28) images in [0, 1]"
-            )
-        return self.body(fits(x, self) - 0.286)
+        return self.body(fits(_images(x), self) - 0.286)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.embed(x))
+
+
+def _one_label_each(images: Tensor, labels: Tensor) -> None:
+    holds = len(images) > 0 and labels.shape == images.shape[:1]
+    cure = f"give one for each of the {len(images)} images, and one image or more"
+    require(holds, "shape of labels", tuple(labels.shape), cure)
 
 
 @dataclass(frozen=True)
@@ -65,15 +75,10 @@ class ClassificationLoss:
     smoothing: float = 0.05
 
     def __post_init__(self):
-        if not 0 <= self.smoothing <= 1:
-            raise ValueError(f"smoothing = {self.smoothing!r}: give a share from 0 to 1")
+        require(0 <= self.smoothing <= 1, "smoothing", self.smoothing, "give a share from 0 to 1")
 
     def draw(self, images: Tensor, labels: Tensor, *, generator: torch.Generator) -> tuple[Tensor]:
-        if images.shape[1:] != (1, 28, 28) or labels.shape != images.shape[:1]:
-            raise ValueError(
-                f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
-                "give (batch, 1, 28, 28) and (batch,)"
-            )
+        _one_label_each(_images(images), labels), a_generator(generator)
         return (torch.randint(-1, 2, (len(images), 2), generator=generator),)
 
     def __call__(self, network: nn.Module, images: Tensor, labels: Tensor, shift: Tensor) -> Tensor:
@@ -100,11 +105,7 @@ def accuracy(
     images: Tensor, labels: Tensor, classifier: GarmentClassifier, *, batch: int = 500
 ) -> float:
     """The share of images whose largest logit is their label."""
-    if floats(images, "images").ndim == 0 or len(images) == 0 or labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"images have shape {tuple(images.shape)} and labels {tuple(labels.shape)}: "
-            "give at least one image, and a label for each"
-        )
+    _one_label_each(floats(images, "images", axes=1), labels)
     right = [classifier(x).argmax(1) == y for x, y in zip(images.split(batch), labels.split(batch))]
     return torch.cat(right).double().mean().item()
 
@@ -153,18 +154,11 @@ class NoisyClassifier(nn.Module):
     def forward(self, x: Tensor, sigma: Tensor | float) -> Tensor:
         """Logits (batch, classes).  sigma: a scalar or (batch,).
         Raises ValueError for another shape, and σ outside the trained range."""
-        if x.ndim != 4 or x.shape[1:] != (1, 28, 28):
-            raise ValueError(
-                f"x has shape {tuple(x.shape)}: the classifier takes (batch, 1, 28, 28)"
-            )
-        sigma = like(sigma, fits(x, self)).reshape(-1).expand(len(x))
-        if not torch.compiler.is_compiling() and not bool(
-            ((sigma >= SIGMA_MIN * (1 - 1e-3)) & (sigma <= SIGMA_MAX * (1 + 1e-3))).all()
-        ):
-            raise ValueError(
-                f"sigma = {float(sigma.min()):.4g} to {float(sigma.max()):.4g} leaves [{SIGMA_MIN}, {SIGMA_MAX:g}], "
-                "the noise levels that the classifier was trained on"
-            )
+        sigma = like(sigma, fits(_images(x), self)).reshape(-1).expand(len(x))
+        if not torch.compiler.is_compiling():
+            known = (sigma >= SIGMA_MIN * (1 - 1e-3)) & (sigma <= SIGMA_MAX * (1 + 1e-3))
+            cure = f"it leaves [{SIGMA_MIN}, {SIGMA_MAX:g}], the noise levels of the training"
+            require(known.all(), "sigma", sigma, cure)
         e = self.embed(sigma)
         h = self.first(like((sigma**2 + self.data_std**2).rsqrt(), x) * (x - self.data_mean))
         h = self.shrink(self.blocks[0](h, e))

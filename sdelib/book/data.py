@@ -6,6 +6,7 @@ this book's own model takes its place, and says so.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import tempfile
@@ -17,21 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import finite, floats
+from ..checks import a_generator, finite, floats, require, whole
 from ..own import weights
 
-CLASSES = (
-    "T-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
-)
+CLASSES = (*"T-shirt trouser pullover dress coat sandal shirt sneaker bag".split(), "ankle boot")
 
 _SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -64,30 +54,31 @@ def fashion_mnist(
 
     Looked for in this order: `root` (which holds FashionMNIST/raw/), the folder named by the
     environment variable SDELIB_DATA, the cache folder ~/.cache/sdelib, a download into that cache.
-    SDELIB_DATA=fallback skips the search and gives the stand-in.
+    SDELIB_DATA=fallback skips the search and gives the stand-in; ~ is the home folder in all three.
     Raises ValueError when `root` or SDELIB_DATA has no data, and when a file there or in the cache
-    is damaged or half a download; the message names the file and says how to mend it.
+    is damaged, half a download or of another data set; the message names the file and the mend.
     """
     asked = root or os.environ.get("SDELIB_DATA") or None
     if asked == "fallback":
         return _fallback("SDELIB_DATA=fallback asks for it", train)
     if asked is not None:
-        if not _complete(Path(asked)):
+        folder = Path(os.path.expanduser(asked))
+        if not _complete(folder):
             raise ValueError(
-                f"root = {str(asked)!r} has no Fashion-MNIST: FashionMNIST/raw/ with "
+                f"root = {str(folder)!r} has no Fashion-MNIST: FashionMNIST/raw/ with "
                 f"{', '.join(_SHA256)} was expected there; give another root, or none"
             )
-        return _read(Path(asked), train)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sdelib"
+        return _read(folder, train)
+    cache = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "sdelib"
+    if cache.parts[0] == "~":
+        return _fallback("there is no home folder to keep it in (SDELIB_DATA names another)", train)
     if _complete(cache):
         return _read(cache, train)
     if not download:
         return _fallback(f"it is not in {cache}, and download=False", train)
     try:
         _download(cache)
-    except (
-        Exception
-    ) as error:  # no network, a full disk, a mirror that answers nonsense: all end in the notice
+    except Exception as error:  # no network, a full disk, a mirror that answers nonsense
         return _fallback(f"the download into {cache} failed ({error})", train)
     return _read(cache, train)
 
@@ -97,9 +88,19 @@ def _files(train: bool) -> list[str]:
 
 
 def _complete(root: Path) -> bool:
-    return all(
-        (root / "FashionMNIST" / "raw" / name).exists() for name in _SHA256
-    )  # torchvision wants all four
+    """torchvision wants all four files, whichever part is read."""
+    return all((root / "FashionMNIST" / "raw" / name).exists() for name in _SHA256)
+
+
+def _whole(path: Path) -> bool:
+    """An IDX file of bytes that is as long as its header says: two zeros, the type 8, the number of
+    axes, and the length of each in four bytes."""
+    with open(path, "rb") as f:
+        magic = f.read(4)
+        if magic[:3] != b"\0\0\x08" or len(magic) < 4:
+            return False
+        lengths = [int.from_bytes(f.read(4), "big") for _ in range(magic[3])]
+    return path.stat().st_size == 4 + 4 * len(lengths) + math.prod(lengths)
 
 
 def _read(root: Path, train: bool) -> Garments:
@@ -108,9 +109,16 @@ def _read(root: Path, train: bool) -> Garments:
     for name in _files(train):
         path = root / "FashionMNIST" / "raw" / name
         if (found := weights.sha256(path)) != _SHA256[name]:
+            differs = f"its SHA-256 is {found[:12]}…, not {_SHA256[name][:12]}…"
+            if _whole(path):
+                raise ValueError(
+                    f"{path} is whole, but of another data set than Fashion-MNIST, or changed "
+                    f"inside ({differs}): give another root, or none; to train on other images, "
+                    "give them to sdelib.own.training.train as tensors"
+                )
             raise ValueError(
-                f"{path} is damaged or half downloaded: it has {path.stat().st_size} bytes and SHA-256 "
-                f"{found[:12]}…, not {_SHA256[name][:12]}…; delete it and load again"
+                f"{path} is damaged or half downloaded, with {path.stat().st_size} bytes "
+                f"({differs}): move it away and load again, or give another root"
             )
     data = FashionMNIST(str(root), train=train, download=False)
     return Garments(
@@ -167,16 +175,16 @@ def _fallback(reason: str, train: bool) -> Garments:
     return garments
 
 
-def _spread(noise: float) -> None:
-    if not 0 <= noise < 1e30:
-        raise ValueError(
-            f"noise = {noise!r}: give a standard deviation, a finite number of at least 0"
-        )
+def _drawable(n: int, generator: torch.Generator, noise: float = 0.0) -> None:
+    """Raise ValueError unless n points with this noise can be drawn from this generator."""
+    whole(n=n), a_generator(generator)
+    cure = "give a standard deviation, a finite number of at least 0"
+    require(0 <= noise < 1e30, "noise", noise, cure)
 
 
 def two_moons(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Tensor:
     """n points on two interleaved half circles, shape (n, 2), centred, plus N(0, noise²)."""
-    _spread(noise)
+    _drawable(n, generator, noise)
     angle = torch.pi * torch.rand(n, generator=generator)
     upper = torch.rand(n, generator=generator) < 0.5
     sign = torch.where(upper, 1.0, -1.0)
@@ -186,7 +194,7 @@ def two_moons(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Ten
 
 def swiss_roll(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Tensor:
     """n points on a spiral r = φ/(3π) for φ in [1.5π, 4.5π], shape (n, 2), plus N(0, noise²)."""
-    _spread(noise)
+    _drawable(n, generator, noise)
     angle = 1.5 * torch.pi * (1 + 2 * torch.rand(n, generator=generator))
     x = angle[:, None] / (3 * torch.pi) * torch.stack([angle.cos(), angle.sin()], dim=1)
     return x + noise * torch.randn(n, 2, generator=generator)
@@ -194,6 +202,7 @@ def swiss_roll(n: int, *, noise: float = 0.08, generator: torch.Generator) -> Te
 
 def checkerboard(n: int, *, generator: torch.Generator) -> Tensor:
     """n points, uniform on the eight dark squares of a 4×4 board over [−2, 2]², shape (n, 2)."""
+    _drawable(n, generator)
     x = 4 * torch.rand(n, generator=generator) - 2
     row = 2 * torch.randint(0, 2, (n,), generator=generator) + (x.floor().long() % 2) - 2
     return torch.stack([x, row + torch.rand(n, generator=generator)], dim=1)
@@ -210,8 +219,9 @@ def largest_distance(points: Tensor, *, batch: int = 512) -> float:
     With r_i the distance of x_i from the mean, ‖x_i − x_j‖ ≤ r_i + r_j: pairs whose bound is below
     the largest distance found so far are skipped.  Raises ValueError for fewer than two points.
     """
-    if len(floats(points, "points", axes=2)) < 2:
-        raise ValueError(f"points holds {len(points)}: give at least two")
+    require(
+        len(floats(points, "points", axes=2)) > 1, "len(points)", len(points), "give two or more"
+    )
     finite("points", points)
     x = points.flatten(1)
     r = (x - x.mean(0)).norm(dim=1)

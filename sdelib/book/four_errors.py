@@ -17,12 +17,15 @@ import torch
 from torch import Tensor
 
 from ..brownian import BrownianPath
+from ..checks import a_generator, require, whole
 from ..densities import GaussianMixture
 from ..grids import geometric_times
+from ..integration import solve
 from ..metrics import sliced_wasserstein
 from ..reversal import Reverse, Score
 from ..sdes import GaussianSDE
-from ..solvers import Step, euler_maruyama, heun, solve
+from ..solvers import euler_maruyama, heun
+from ..stepping import Step
 
 ERRORS = ("score", "step", "start", "stop")
 
@@ -63,29 +66,18 @@ class FourErrors:
         eta: float = 1.0,
         fine: int = 300,
     ):
-        if not (
-            bool((times.diff() < 0).all())
-            and abs(float(times[0]) - sde.T) < 1e-9 * sde.T
-            and float(times[-1]) > 0
-        ):
-            raise ValueError(
-                f"times runs from {float(times[0]):g} to {float(times[-1]):g}: give a grid that falls from "
-                f"T = {sde.T:g} to a t_min above 0"
-            )
-        self.density, self.sde, self.step, self.eta, self.times = (
-            density,
-            sde,
-            step,
-            eta,
-            times.double(),
-        )
+        falls = (times.diff() < 0).all() and abs(float(times[0]) - sde.T) < 1e-9 * sde.T
+        cure = f"give a grid that falls from T = {sde.T:g} to a t_min above 0"
+        require(falls and times[-1] > 0, "times", times, cure)
+        whole(n=n, fine=fine), a_generator(generator)
+        self.density, self.sde, self.step, self.eta = density, sde, step, eta
+        self.times = times.double()
         self.scores = {False: density.score_of(sde), True: score}
         t_min = self.times[-1]
         tiny = sde.time(sde.ratio(t_min) / 100)
         grid = geometric_times(sde, sde.T, float(tiny), fine)
-        near = (grid[:, None] - self.times).abs().min(
-            1
-        ).values < 1e-5 * sde.T  # too close to a coarse time
+        gap = (grid[:, None] - self.times).abs().min(1).values
+        near = gap < 1e-5 * sde.T  # too close to a coarse time
         grid = torch.cat([grid[~near | (grid < t_min)], self.times]).unique().flip(0)
         self.fine, self.tail = grid[grid >= t_min], grid[grid <= t_min]
         x0 = density.sample(n, generator=generator)
@@ -96,8 +88,7 @@ class FourErrors:
 
     def sample(self, *on: str) -> Tensor:
         """The samples, shape (n, d), of the run with the errors named in `on` and no other."""
-        if unknown := set(on) - set(ERRORS):
-            raise ValueError(f"{sorted(unknown)} are no errors: choose among {', '.join(ERRORS)}")
+        require(set(on) <= set(ERRORS), "on", on, f"choose among {', '.join(ERRORS)}")
         key = frozenset(on)
         if key not in self._known:
             back = Reverse(self.sde, self.scores["score" in key], self.eta)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 def show_source(thing, *, docstring: bool = False):
-    """The source of a function, class or method as a highlighted block; its docstring is left out
-    by default."""
+    """The source of a function, class or method, or of the function that a thing wraps
+    (`__wrapped__`), as a highlighted block; its docstring is left out by default."""
     from IPython.display import Code
 
-    source = textwrap.dedent(inspect.getsource(thing))
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(thing)))
     if not docstring:
         node = ast.parse(source).body[0]
         first = node.body[0]

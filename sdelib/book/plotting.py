@@ -20,6 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.projections import register_projection
 from torch import Tensor
 
+from ..checks import require
+
 BLUE, ORANGE, GREEN, YELLOW = "#1A5A94", "#B54700", "#0C8849", "#CC8300"
 PINK, SKY, GREY = "#C47AAB", "#079CDE", "#6E6E6E"
 
@@ -114,15 +116,9 @@ def figure(
 def grid_points(extent: tuple[float, float, float, float], n: int) -> Tensor:
     """The n×n points of a regular grid over extent = (x₀, x₁, y₀, y₁): shape (n, n, 2), row 0 at
     y₀, float32."""
-    if not (
-        len(extent) == 4
-        and all(map(math.isfinite, extent))
-        and extent[0] < extent[1]
-        and extent[2] < extent[3]
-    ):
-        raise ValueError(
-            f"extent = {extent}: give (x0, x1, y0, y1), finite, with x0 < x1 and y0 < y1"
-        )
+    holds = len(extent) == 4 and all(map(math.isfinite, extent))
+    holds = holds and extent[0] < extent[1] and extent[2] < extent[3]
+    require(holds, "extent", extent, "give (x0, x1, y0, y1), finite, with x0 < x1 and y0 < y1")
     x = torch.linspace(extent[0], extent[1], n)
     y = torch.linspace(extent[2], extent[3], n)
     return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)

@@ -1,4 +1,7 @@
-"""TODO."""
+"""Problems whose answer is known: processes with exact solutions, and mixtures in the plane.
+
+Each algorithm of the book meets them first, so that what goes wrong is seen as a number.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import finite, floats, like, number, positive
+from ..checks import finite, floats, like, number, positive, require
 from ..densities import GaussianMixture
 from ..sdes import SDE
 
 
 def _later(t: Tensor | float, x: Tensor) -> Tensor:
-    """like(t, x), or a ValueError where it is not a finite time from 0 on."""
+    """like(t, x), which is a finite time from 0 on."""
     t = like(t, x)
-    if not bool(((t >= 0) & (t < math.inf)).all()):
-        raise ValueError(f"t = {t.flatten().tolist()}: give finite times of at least 0")
+    require(((t >= 0) & (t < math.inf)).all(), "t", t, "give finite times of at least 0")
     return t
 
 
@@ -52,33 +54,31 @@ class OrnsteinUhlenbeck(SDE):
 
 @dataclass(frozen=True)
 class GeometricBrownian(SDE):
-    """dx = μ x dt + σ x dw.   x_t = x_0 exp((μ − σ²/2) t + σ W_t), path by path.
+    """dx = μ x dt + ν x dw.   x_t = x_0 exp((μ − ν²/2) t + ν W_t), path by path.
 
-    Black & Scholes 1973. Its exact path for a given Brownian path makes it the ruler for solvers.
-    Raises ValueError unless σ > 0.
+    μ: rate of the growth, per time.  ν: rate of the noise, per root of time.  Black & Scholes 1973.
+    Its exact path for a given Brownian path makes it the ruler for solvers.
+    Raises ValueError unless ν > 0.
     """
 
     mu: float = 1.0
-    sigma: float = 0.5
+    nu: float = 0.5
 
     def __post_init__(self):
-        positive(sigma=self.sigma)
+        positive(nu=self.nu)
 
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f = μ x."""
         return finite("drift", self.mu * floats(x))
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
-        """g = σ x."""
-        return finite("diffusion", self.sigma * floats(x))
+        """g = ν x."""
+        return finite("diffusion", self.nu * floats(x))
 
     def path(self, x0: Tensor, t: Tensor, w: Tensor) -> Tensor:
-        """The exact x_t = x_0 exp((μ − σ²/2) t + σ w) for the Brownian value w = W(t) − W(0)."""
-        return finite(
-            "path",
-            x0
-            * torch.exp((self.mu - self.sigma * self.sigma / 2) * _later(t, x0) + self.sigma * w),
-        )
+        """The exact x_t = x_0 exp((μ − ν²/2) t + ν w) for the Brownian value w = W(t) − W(0)."""
+        rate = self.mu - self.nu * self.nu / 2
+        return finite("path", x0 * torch.exp(rate * _later(t, x0) + self.nu * w))
 
 
 def two_modes(dtype: torch.dtype = torch.float32) -> GaussianMixture:

@@ -1,32 +1,74 @@
-"""TODO."""
+"""Where a network computes: on the GPU where there is one, called as if it were on the CPU."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 
-class _OnGPU:
-    """Put before a network's class: x goes to the weights, which lie elsewhere, and the answer
-    comes back to where x was."""
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Products of float32 in float32 until the block ends: TF32, PyTorch's default for convolutions
+    on a GPU, keeps 10 bits of 23."""
+    kinds = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [kind.allow_tf32 for kind in kinds]
+    try:
+        for kind in kinds:
+            kind.allow_tf32 = False
+        yield
+    finally:
+        for kind, allowed in zip(kinds, before):
+            kind.allow_tf32 = allowed
 
-    def forward(self, x: Tensor, *rest, **more) -> Tensor:
-        return super().forward(x.to(next(self.parameters()).device), *rest, **more).to(x.device)
+
+def _exact_derivatives(gradient: Tensor) -> None:
+    """Called where a derivative begins its way back through a network: exact products until that
+    backward pass ends."""
+    if torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32:
+        block = exact_products()
+        block.__enter__()
+        end = lambda: block.__exit__(None, None, None)
+        torch.autograd.Variable._execution_engine.queue_callback(end)
+
+
+class _Visits:
+    """The hooks of a network on the GPU: x goes to the weights, and the answer to where x was."""
+
+    def __init__(self):
+        self.open: list = []  # the calls under way: where x was, and the block that ends with it
+
+    def arrive(self, network: nn.Module, args: tuple) -> tuple:
+        x, *rest = args
+        block = exact_products()
+        block.__enter__()
+        self.open.append((x.device, block))
+        return (x.to(next(network.parameters()).device), *rest)
+
+    def leave(self, network: nn.Module, args: tuple, answer: Tensor | None) -> Tensor | None:
+        device, block = self.open.pop()
+        block.__exit__(None, None, None)
+        if answer is None:  # the call raised
+            return None
+        if answer.requires_grad:
+            answer.register_hook(_exact_derivatives)
+        return answer.to(device)
 
 
 def on_gpu(network: nn.Module) -> nn.Module:
     """The network itself, moved to the GPU where there is one; without one, it stays as it is.
 
-    On the GPU it still takes x from the CPU and answers there, so what is written for the CPU runs
-    unchanged, with the CPU's random numbers. Products are then in float32 for all of PyTorch: TF32,
-    its default for convolutions, keeps 10 bits of 23.
+    On the GPU it still takes x, its first argument, from the CPU and answers there, so what is
+    written for the CPU runs unchanged, with the CPU's random numbers. Its products are in float32,
+    those of its derivatives too (`exact_products`); no others are touched.
     """
-    if torch.cuda.is_available() and not isinstance(network, _OnGPU):
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        network.__class__ = type(type(network).__name__, (_OnGPU, type(network)), {})
-        network.to("cuda")
+    if torch.cuda.is_available() and not hasattr(network, "visits"):
+        network.to("cuda").visits = visits = _Visits()
+        network.register_forward_pre_hook(visits.arrive)
+        network.register_forward_hook(visits.leave, always_call=True)
     return network
 
 

@@ -19,6 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ..checks import positive, require, whole, within
 from .weights import read_tensors, write_tensors
 
 
@@ -71,11 +72,10 @@ def train(
     """Minimise E[objective] by AdamW with gradient clipping; return the moving average of the
     weights.
 
-    θ̄ ← β θ̄ + (1 − β) θ with β = min(ema, (1 + k)/(10 + k)) (an exponential form of the averaging
-    of
-    Polyak & Juditsky 1992).
+    θ̄ ← β θ̄ + (1 − β) θ with β = min(ema, (1 + k)/(10 + k)), an exponential form of the averaging
+    of Polyak & Juditsky 1992.
 
-    data: tensors with the same first axis, kept on the CPU; batches go to the device.
+    data: a tuple of tensors with the same first axis, kept on the CPU; batches go to the device.
     checkpoint: a file written every `every` steps and at the end, atomically. If it exists,
     training resumes from it; it raises ValueError if it belongs to another run (another network,
     number of examples, or any other number given here) or is damaged.
@@ -89,30 +89,19 @@ def train(
     from accelerate.state import AcceleratorState
     from tqdm import tqdm
 
-    n = len(data[0])
-    for name, value in {"steps": steps, "batch_size": batch_size, "lr": lr, "every": every}.items():
-        if not value > 0:
-            raise ValueError(f"{name} = {value!r}: give a number above 0")
-    if not 0 <= ema < 1:
-        raise ValueError(f"ema = {ema!r}: give a number in [0, 1)")
-    if n < batch_size or any(len(d) != n for d in data):
-        raise ValueError(
-            f"data has {[len(d) for d in data]} examples: give tensors of one length, at least batch_size = {batch_size}"
-        )
+    whole(steps=steps, batch_size=batch_size, every=every), positive(lr=lr), within(0, 1, ema=ema)
+    n = _examples(data, batch_size)
+    cure = "it is a folder: give the name of a file in it"
+    require(checkpoint is None or not Path(checkpoint).is_dir(), "checkpoint", checkpoint, cure)
 
-    if (
-        os.environ.get("WORLD_SIZE", "1") == "1"
-    ):  # else a process would keep the device and the precision of its first training
+    # else a process would keep the device and the precision of its first training
+    if os.environ.get("WORLD_SIZE", "1") == "1":
         AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision=precision, cpu=cpu)
-    if batch_size % accelerator.num_processes:
-        raise ValueError(
-            f"batch_size = {batch_size} does not divide over {accelerator.num_processes} processes"
-        )
-    share = slice(
-        accelerator.process_index * batch_size // accelerator.num_processes,
-        (accelerator.process_index + 1) * batch_size // accelerator.num_processes,
-    )
+    rank, processes = accelerator.process_index, accelerator.num_processes
+    cure = f"give a multiple of the {processes} processes"
+    require(batch_size % processes == 0, "batch_size", batch_size, cure)
+    share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
     run = {
         "network": type(network).__name__,
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -174,11 +163,8 @@ def train(
                 average[name].lerp_(p, 1 - beta)
         if step % 20 == 0:
             bar.set_postfix(loss=f"{losses[max(0, step - 99) : step + 1].nanmean():.4f}")
-        if (
-            checkpoint is not None
-            and accelerator.is_main_process
-            and ((step + 1) % every == 0 or step + 1 == steps)
-        ):
+        due = (step + 1) % every == 0 or step + 1 == steps
+        if checkpoint is not None and accelerator.is_main_process and due:
             _save(Path(checkpoint), run, step + 1, network, average, optimizer, losses)
 
     network = accelerator.unwrap_model(model)
@@ -186,6 +172,16 @@ def train(
         for name, p in network.named_parameters():
             p.copy_(average[name])
     return TrainingResult(network.eval(), losses)
+
+
+def _examples(data: Sequence[Tensor], batch_size: int) -> int:
+    """How many examples there are: the length that all tensors of the data share."""
+    cure = "give a tuple of tensors, such as (images,)"
+    require(not isinstance(data, Tensor) and len(data) > 0, "data", data, cure)
+    lengths = [len(d) for d in data]
+    cure = f"give tensors of one length, at least batch_size = {batch_size}"
+    require(batch_size <= min(lengths) == max(lengths), "lengths of data", lengths, cure)
+    return lengths[0]
 
 
 def _batch(n: int, batch_size: int, seed: int, step: int) -> Tensor:
@@ -207,21 +203,29 @@ def _save(
     tensors |= {"losses": losses, "rng": torch.get_rng_state()}
     if torch.cuda.is_available():
         tensors["rng_cuda"] = torch.cuda.get_rng_state()
-    write_tensors(path, tensors, {"run": json.dumps(run, sort_keys=True), "step": str(step)})
+    write_tensors(
+        path,
+        tensors,
+        {
+            "run": json.dumps(run, sort_keys=True, default=lambda number: number.item()),
+            "step": str(step),
+        },
+    )
 
 
 def _load(path: Path, run: dict, network: nn.Module, average: dict, losses: Tensor):
     tensors, meta = read_tensors(path)
     if "run" not in meta:
         raise ValueError(
-            f"checkpoint {path} holds no training state; give the path of a checkpoint that `train` wrote"
+            f"checkpoint {path} holds no training state; give the path of a checkpoint that "
+            "`train` wrote"
         )
     there = json.loads(meta["run"])
     for key, value in run.items():
         if there.get(key) != value:
             raise ValueError(
-                f"checkpoint {path} belongs to a run with {key} = {there.get(key)!r}, not {value!r}: "
-                "give another path, or delete it"
+                f"checkpoint {path} belongs to a run with {key} = {there.get(key)!r}, not "
+                f"{value!r}: give another path, or delete it"
             )
     moments = {
         (key, name): f"{key}.{name}"
@@ -229,12 +233,12 @@ def _load(path: Path, run: dict, network: nn.Module, average: dict, losses: Tens
         for key in ("step", "exp_avg", "exp_avg_sq")
     }
     model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    if gone := sorted(
-        {*moments.values(), *(f"ema.{name}" for name in average), "losses", "rng"} - tensors.keys()
-    ) or sorted(network.state_dict().keys() ^ model.keys()):
+    wanted = {*moments.values(), *(f"ema.{name}" for name in average), "losses", "rng"}
+    gone = sorted(wanted - tensors.keys()) or sorted(network.state_dict().keys() ^ model.keys())
+    if gone:
         raise ValueError(
-            f"checkpoint {path} was written by another version of sdelib (its {gone[0]} does not fit): "
-            "give another path, or delete it"
+            f"checkpoint {path} was written by another version of sdelib (its {gone[0]} does not "
+            "fit): give another path, or delete it"
         )
     network.load_state_dict(model)
     for name in average:

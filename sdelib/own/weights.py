@@ -8,14 +8,17 @@ Every write is atomic: a temporary file beside the target, flushed to the disk, 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
+ROOT = __name__.partition(".")[0]
 
 
 def sha256(path: Path) -> str:
@@ -122,11 +125,11 @@ def record(file: str) -> None:
 def save(name: str, network: nn.Module, provenance: dict) -> Path:
     """Bundle a network as sdelib/bundled/<name>.safetensors in half precision, and record its hash.
 
+    network: of a class of sdelib, whose `config` holds the arguments that it was made of.
     provenance: where the weights come from: command, data, steps, device, versions, seed, date.
+    Raises ValueError for a network that could not be loaded again.
     """
-    spec = {"class": type(network).__name__, **network.config}
-    if hasattr(network, "sde"):
-        spec["sde"] = {"class": type(network.sde).__name__, **vars(network.sde)}
+    spec = _spec(network)
     half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
     path = BUNDLED / f"{name}.safetensors"
     write_tensors(path, half, {"spec": json.dumps(spec), "provenance": json.dumps(provenance)})
@@ -145,19 +148,19 @@ def load(name: str) -> nn.Module:
     tensors, meta = read_tensors(checked(f"{name}.safetensors"))
     if "spec" not in meta:
         raise ValueError(f"{name}.safetensors holds {sorted(tensors)}, and no network")
-    try:
-        network = _build(json.loads(meta["spec"]))
-        network.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    spec = json.loads(meta["spec"])
+    if "config" not in spec:
+        raise ValueError(
+            f"{name}.safetensors was written before a spec named its class in full: "
+            "run tools/once/weights_that_name_their_class.py, or bundle the network again"
         )
-    except (
-        KeyError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # an unknown process, an unknown argument, other tensors
+    try:
+        network = _rebuilt(spec).float()
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # class, arguments or tensors
         raise ValueError(
             f"{name}.safetensors was written by another version of sdelib ({error}): "
-            "update sdelib, or install it again"
+            "update sdelib, or bundle the network again"
         ) from error
     return network.eval().requires_grad_(False)
 
@@ -167,30 +170,51 @@ def provenance(name: str) -> dict:
     return json.loads(read_tensors(checked(f"{name}.safetensors"))[1]["provenance"])
 
 
-def _build(spec: dict) -> nn.Module:
-    from .. import denoiser, networks, sdes
-    from ..book import classifier
+# ---- A spec is {"class": "sdelib.denoiser.Denoiser", "config": {argument: value}}; a process among
+#      the values is {"class": "sdelib.families.VE", "sigma_min": …}. It says how a network is rebuilt.
 
-    spec = dict(spec)
-    kind = spec.pop("class")
-    known = {
-        c.__name__: c
-        for c in (
-            networks.ScoreMLP,
-            networks.ScoreUNet,
-            denoiser.Denoiser,
-            classifier.GarmentClassifier,
-            classifier.NoisyClassifier,
-        )
-    }
-    if kind not in known:
+
+def _spec(network: nn.Module) -> dict:
+    if not hasattr(network, "config"):
         raise ValueError(
-            f"these weights are for a {kind}, which this sdelib does not have: update sdelib"
+            f"network is a {type(network).__name__} without `config`, the arguments that it was "
+            "made of: it could not be loaded again"
         )
-    if "sde" in spec:
-        sde = spec["sde"]
-        forward = {c.__name__: c for c in (sdes.VE, sdes.NoiseLevel, sdes.VP, sdes.SubVP)}[
-            sde.pop("class")
-        ]
-        spec["sde"] = forward(**sde)
-    return known[kind](**spec)
+    config = {"sde": network.sde} if hasattr(network, "sde") else {}
+    values = {
+        key: {"class": _name(value), **asdict(value)} if is_dataclass(value) else value
+        for key, value in (config | network.config).items()
+    }
+    return {"class": _name(network), "config": values}
+
+
+def _name(thing: object) -> str:
+    """The full name of the thing's class, by which `_class` finds it again."""
+    name = f"{type(thing).__module__}.{type(thing).__qualname__}"
+    _class(name)
+    return name
+
+
+def _class(path: str) -> type:
+    """The class with this full name: a network or a dataclass, from a module of sdelib. No other
+    module is imported."""
+    module, _, name = path.rpartition(".")
+    known = None
+    if module.startswith(f"{ROOT}."):
+        try:
+            known = getattr(importlib.import_module(module), name, None)
+        except ModuleNotFoundError:
+            pass
+    if not (isinstance(known, type) and (issubclass(known, nn.Module) or is_dataclass(known))):
+        raise ValueError(f"class = {path!r} is no network and no process of this {ROOT}")
+    return known
+
+
+def _rebuilt(spec: dict) -> nn.Module:
+    config = {
+        key: _class(value["class"])(**{k: v for k, v in value.items() if k != "class"})
+        if isinstance(value, dict)
+        else value
+        for key, value in spec["config"].items()
+    }
+    return _class(spec["class"])(**config)

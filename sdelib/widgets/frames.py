@@ -1,8 +1,7 @@
-"""Frames of the explorer: what one picture holds, as small integers, and how frames become one
-string.
+"""Frames of the explorer: one picture as small integers, and many frames as one string.
 
 A frame is quantised when it is made. `encode` concatenates the frames, deflates them and writes
-base64, which is what notebooks store, what Colab passes on, and what explorer.js decodes.
+base64, which is what notebooks store, what Colab passes on, and what frames.js decodes.
 """
 
 from __future__ import annotations
@@ -16,17 +15,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import require
+
 __all__ = ["Frame", "field", "particles", "images", "encode", "decode"]
 
 LEVELS = 4095  # positions: steps across the extent (a quarter of a pixel on a 1000-pixel canvas)
 ORIGIN = 28672  # the number that stands for x0 and y0, so that paths may leave the extent sevenfold
-GROUPS = 7  # colours of explorer.js
+GROUPS = 7  # colours of drawing.js
 
 
 @dataclass(frozen=True)
 class Frame:
-    """view: "field", "particles" or "images".  meta: JSON.
-    arrays: name → uint8, int8 or uint16."""
+    """view: "field", "particles" or "images".  meta: JSON.  arrays: uint8, int8 or uint16."""
 
     view: str
     meta: dict
@@ -66,18 +66,16 @@ def field(
     note: shown under the picture.  label: what the colours mean.  axes: the names of the two axes.
     Raises ValueError, naming the argument, for wrong shapes and values that are not finite.
     """
-    meta, arrays = {"extent": _extent(extent), "note": str(note), "axes": _axes(axes)}, {}
+    meta, arrays = {"extent": edges(extent), "note": str(note), "axes": _axes(axes)}, {}
     if density is None and arrows is None and points is None:
         raise ValueError("density, arrows and points are all None: give at least one of them")
     _density(density, label, meta, arrays)
     if arrows is not None:
         v = _array("arrows", arrows, (None, None, 2), "(h, w, 2)")
         norm = np.linalg.norm(v, axis=-1, keepdims=True)
-        longest = float(norm.max())
-        arrays["arrows"] = np.rint(
-            127 * v / np.sqrt(np.maximum(norm, 1e-300) * (longest or 1))
-        ).astype(np.int8)
-        meta["longest"] = longest
+        meta["longest"] = longest = float(norm.max())
+        drawn = v / np.sqrt(np.maximum(norm, 1e-300) * (longest or 1))
+        arrays["arrows"] = np.rint(127 * drawn).astype(np.int8)
     if points is not None:
         arrays["points"] = _positions(_array("points", points, (None, 2), "(n, 2)"), meta["extent"])
     return Frame("field", meta, arrays)
@@ -108,34 +106,26 @@ def particles(
     x = _array("paths", paths, (None, None, 2), "(T, n, 2)")
     T, n = x.shape[:2]
     gaps = np.diff(x[:, 0, 0])
-    timelike = bool(
-        T > 2 and (x[:, :, 0] == x[:, :1, 0]).all() and ((gaps > 0).all() or (gaps < 0).all())
-    )
-    meta = {
-        "extent": _extent(extent),
-        "note": str(note),
-        "timelike": timelike,
-        "axes": _axes(axes or (("t", "x") if timelike else ("x₁", "x₂"))),
-    }
+    one_way = (gaps > 0).all() or (gaps < 0).all()
+    timelike = bool(T > 2 and (x[:, :, 0] == x[:, :1, 0]).all() and one_way)
+    axes = _axes(axes or (("t", "x") if timelike else ("x₁", "x₂")))
+    meta = {"extent": edges(extent), "note": str(note), "timelike": timelike, "axes": axes}
     arrays = {"paths": _positions(x, meta["extent"])}
     _density(density, label, meta, arrays)
     if groups is not None:
         g = _array("groups", groups, (n,), f"({n},), one for each particle")
         if (g != np.rint(g)).any() or g.min() < 0 or g.max() >= GROUPS:
-            raise ValueError(
-                f"groups has values from {g.min():g} to {g.max():g}: give whole numbers from 0 to {GROUPS - 1}"
-            )
+            cure = f"give whole numbers from 0 to {GROUPS - 1}"
+            raise ValueError(f"groups has values from {g.min():g} to {g.max():g}: {cure}")
         arrays["groups"] = g.astype(np.uint8)
     if labels is not None:
         meta["labels"] = [str(s) for s in labels]
-        if len(meta["labels"]) <= (int(arrays["groups"].max()) if groups is not None else 0):
-            raise ValueError(
-                f"labels has {len(meta['labels'])} names, but groups counts to {int(arrays['groups'].max())}"
-            )
+        top, many = int(g.max()) if groups is not None else 0, len(meta["labels"])
+        if many <= top:
+            raise ValueError(f"labels has {many} names, but groups counts to {top}")
     if times is not None:
-        meta["times"] = [
-            float(f"{t:.6g}") for t in _array("times", times, (T,), f"({T},), one for each state")
-        ]
+        t = _array("times", times, (T,), f"({T},), one for each state")
+        meta["times"] = [float(f"{a:.6g}") for a in t]
     return Frame("particles", meta, arrays)
 
 
@@ -146,25 +136,17 @@ def images(pixels, columns: int | None = None, *, note: str = "") -> Frame:
     pixels: (n, H, W) or (n, 1, H, W), in [0, 1].  columns: how many in a row; None makes a square.
     Raises ValueError for wrong shapes, values that are not finite, and values outside [0, 1].
     """
-    p = np.asarray(_numpy("pixels", pixels))
-    p = _array(
-        "pixels", p[:, 0] if p.ndim == 4 and p.shape[1] == 1 else p, (None, None, None), "(n, H, W)"
-    )
+    p = _numpy("pixels", pixels)
+    p = p[:, 0] if p.ndim == 4 and p.shape[1] == 1 else p
+    p = _array("pixels", p, (None, None, None), "(n, H, W)")
     if p.min() < 0 or p.max() > 1:
-        raise ValueError(
-            f"pixels has values from {p.min():.4g} to {p.max():.4g}, but images are in [0, 1]: "
-            "clip them first, pixels.clip(0, 1)"
-        )
+        seen = f"pixels has values from {p.min():.4g} to {p.max():.4g}, but images are in [0, 1]"
+        raise ValueError(f"{seen}: clip them first, pixels.clip(0, 1)")
     columns = math.ceil(math.sqrt(len(p))) if columns is None else columns
-    if not isinstance(columns, int) or not 1 <= columns <= len(p):
-        raise ValueError(
-            f"columns = {columns!r}: give a whole number from 1 to {len(p)}, the number of images"
-        )
-    return Frame(
-        "images",
-        {"note": str(note), "columns": columns},
-        {"pixels": np.rint(p * 255).astype(np.uint8)},
-    )
+    cure = f"give a whole number from 1 to {len(p)}, the number of images"
+    require(isinstance(columns, int) and 1 <= columns <= len(p), "columns", columns, cure)
+    meta = {"note": str(note), "columns": columns}
+    return Frame("images", meta, {"pixels": np.rint(p * 255).astype(np.uint8)})
 
 
 def _numpy(name: str, a) -> np.ndarray:
@@ -178,43 +160,36 @@ def _numpy(name: str, a) -> np.ndarray:
 
 def _array(name: str, a, shape: tuple, words: str) -> np.ndarray:
     a = _numpy(name, a)
-    if (
-        a.ndim != len(shape)
-        or a.size == 0
-        or any(s not in (None, m) for s, m in zip(shape, a.shape))
-    ):
+    fits = a.ndim == len(shape) and all(s in (None, m) for s, m in zip(shape, a.shape))
+    if not fits or a.size == 0:
         raise ValueError(f"{name} has shape {a.shape}: give {words}")
-    if not np.isfinite(a).all():
-        raise ValueError(
-            f"{name} has {int((~np.isfinite(a)).sum())} values that are not finite: "
-            "leave them out, or look where they come from"
-        )
+    if bad := int((~np.isfinite(a)).sum()):
+        cure = "leave them out, or look where they come from"
+        raise ValueError(f"{name} has {bad} values that are not finite: {cure}")
     return a
 
 
-def _extent(extent) -> list[float]:
-    if extent is None:
-        raise ValueError("extent is missing: give (x0, x1, y0, y1), the edges of the picture")
+def edges(extent) -> list[float]:
+    """(x0, x1, y0, y1) as numbers.  Raises ValueError when they are no edges of a picture."""
+    cure = "give (x0, x1, y0, y1), the edges of the picture"
+    require(extent is not None, "extent", extent, cure)
     e = _array("extent", extent, (4,), "(x0, x1, y0, y1)").tolist()
-    if not (e[0] < e[1] and e[2] < e[3]):
-        raise ValueError(f"extent = {tuple(e)}: give x0 < x1 and y0 < y1")
+    require(e[0] < e[1] and e[2] < e[3], "extent", tuple(e), "give x0 < x1 and y0 < y1")
     return e
 
 
 def _axes(axes) -> list[str]:
-    if isinstance(axes, str) or len(axes) != 2:
-        raise ValueError(f"axes = {axes!r}: give two names")
+    require(not isinstance(axes, str) and len(axes) == 2, "axes", axes, "give two names")
     return [str(a) for a in axes]
 
 
 def _density(density, label: str, meta: dict, arrays: dict) -> None:
-    if density is None:
-        return
-    p = _array("density", density, (None, None), "(H, W)")
-    high = float(np.abs(p).max()) or 1.0
-    low = -high if p.min() < 0 else 0.0
-    meta["range"], meta["label"] = [low, high], str(label)
-    arrays["density"] = np.rint((p - low) / (high - low) * 255).astype(np.uint8)
+    if density is not None:
+        p = _array("density", density, (None, None), "(H, W)")
+        high = float(np.abs(p).max()) or 1.0
+        low = -high if p.min() < 0 else 0.0
+        meta["range"], meta["label"] = [low, high], str(label)
+        arrays["density"] = np.rint((p - low) / (high - low) * 255).astype(np.uint8)
 
 
 def _positions(x: np.ndarray, extent: list[float]) -> np.ndarray:
@@ -230,7 +205,7 @@ def encode(frames: list[Frame]) -> str:
     first axis (low bytes, then high bytes): small numbers deflate better. Equal arrays are stored
     once.
     """
-    header, body, seen, size = [], [], {}, 0
+    header, seen, size = [], {}, 0
     for frame in frames:
         arrays = {}
         for name, a in sorted(frame.arrays.items()):
@@ -242,15 +217,12 @@ def encode(frames: list[Frame]) -> str:
             else:
                 raw = a.tobytes()
             if raw not in seen:
-                seen[raw] = size
-                body.append(raw)
-                size += len(raw)
+                seen[raw], size = size, size + len(raw)
             arrays[name] = [seen[raw], *a.shape]
         header.append({"view": frame.view, **frame.meta, "arrays": arrays})
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    return base64.b64encode(
-        zlib.compress(struct.pack("<I", len(text)) + text + b"".join(body), 9)
-    ).decode("ascii")
+    raw = struct.pack("<I", len(text)) + text + b"".join(seen)
+    return base64.b64encode(zlib.compress(raw, 9)).decode("ascii")
 
 
 def decode(text: str) -> list[Frame]:
@@ -266,16 +238,13 @@ def decode(text: str) -> list[Frame]:
 def _decode(meta: dict, raw: bytes, start: int) -> Frame:
     arrays = {}
     for name, (offset, *shape) in meta.pop("arrays").items():
-        n = math.prod(shape)
-        if name in ("paths", "points"):
-            low, high = (
-                np.frombuffer(raw, np.uint8, n, start + offset + k * n).astype(np.uint16)
-                for k in (0, 1)
-            )
-            arrays[name] = np.cumsum((low | high << 8).reshape(shape), axis=0, dtype=np.uint16)
+        n, moves = math.prod(shape), name in ("paths", "points")
+        kind = np.int8 if name == "arrows" else np.uint8
+        a = np.frombuffer(raw, kind, 2 * n if moves else n, start + offset)
+        if moves:
+            d = a[:n].astype(np.uint16) | a[n:].astype(np.uint16) << 8
+            arrays[name] = np.cumsum(d.reshape(shape), axis=0, dtype=np.uint16)
         else:
-            a = np.frombuffer(
-                raw, np.int8 if name == "arrows" else np.uint8, n, start + offset
-            ).reshape(shape)
+            a = a.reshape(shape)
             arrays[name] = np.cumsum(a, axis=1, dtype=np.uint8) if name == "density" else a
     return Frame(meta.pop("view"), meta, arrays)

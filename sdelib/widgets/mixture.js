@@ -1,125 +1,65 @@
-// A Gaussian mixture of the plane that the reader shapes. Log density and score are computed here, in closed form: no kernel is asked.
-// It runs in Jupyter and Colab (anywidget) and on a page without a kernel (book/_static/host.js). common.js stands before it.
+// A Gaussian mixture of the plane that the reader shapes: no kernel is asked.
+// It runs in Jupyter and Colab (anywidget) and on a page without a kernel (host.js).
 
-const MOST = 6, FINE = 96, COARSE = 19; // components; the grids of the density and of the arrows
+import { make, slider, toggle } from "./controls.js";
+import { arrows, axes, density, dots, easel, radius } from "./drawing.js";
+import {
+  FINE,
+  COARSE,
+  diffused,
+  evaluate,
+  grid,
+  langevinStep,
+  picture,
+  reverseStep,
+} from "./gaussians.js";
+import { clamp, normals, short } from "./numbers.js";
+
+const MOST = 6; // components
 const STICK = 15; // px from the ellipse of two standard deviations to its knob
 
-const HANDLES = `
-.sde-handle { position: absolute; width: 22px; height: 22px; margin: -11px 0 0 -11px; border-radius: 50%; border: 2px solid var(--on); background: var(--ink);
-  color: var(--on); font-size: 12px; font-weight: 600; line-height: 18px; text-align: center; cursor: grab; touch-action: none; user-select: none; -webkit-user-select: none; }
-.sde-handle::before { content: ""; position: absolute; inset: -12px; border-radius: 50%; }
-.sde-handle:active { cursor: grabbing; }
-.sde-handle[data-chosen] { background: var(--accent); z-index: 1; }
-.sde-knob { width: 14px; height: 14px; margin: -7px 0 0 -7px; background: var(--accent); z-index: 2; }
-.sde-knob::before { inset: -13px; }
-.sde-handle:focus-visible { outline: 3px solid var(--ink); outline-offset: 2px; z-index: 3; }
-.sde-x .sde-handle[hidden] { display: none; }
-.sde-mixture .sde-actions { flex-wrap: wrap; }
-.sde-mixture .sde-note { display: flex; flex-wrap: wrap; gap: 0 1.2em; }
-.sde-x button:disabled { opacity: 0.5; cursor: default; border-color: var(--line); }
-@media print { .sde-handle { display: none; } }
-`;
-
-// ---- the mathematics: no page is needed for it ----------------------------------------------------
-
-// A component is { weight, mean: [x, y], stds: [s, u], angle }: C = R diag(s², u²) Rᵀ, where R turns by the angle.
-// diffused(components, σ) has a row for each: [log(w/Σw) − ½ log det(C + σ²I) − log 2π, mean, the two variances, cos, sin].
-function diffused(components, sigma) {
-  const total = components.reduce((sum, c) => sum + c.weight, 0), out = new Float64Array(7 * components.length);
-  components.forEach(({ weight, mean, stds, angle }, k) => {
-    const [v, w] = stds.map((s) => s * s + sigma * sigma);
-    out.set([Math.log(weight / total) - Math.log(v * w) / 2 - Math.log(2 * Math.PI), mean[0], mean[1], v, w, Math.cos(angle), Math.sin(angle)], 7 * k);
-  });
-  return out;
-}
-
-// log p, score = Σ_k r_k C_k⁻¹(m_k − x) and r_k ∝ w_k N(x; m_k, C_k) at n points; null for what is not wanted. The largest exponent
-// is taken out before exp, so that far from every component nothing is 0/0.
-function evaluate(rows, xy, n, log, score, shares) {
-  const K = rows.length / 7, part = new Float64Array(K), pull = new Float64Array(2 * K);
-  for (let i = 0; i < n; i++) {
-    let top = -Infinity, sum = 0, sx = 0, sy = 0;
-    for (let k = 0, o = 0; k < K; k++, o += 7) {
-      const dx = xy[2 * i] - rows[o + 1], dy = xy[2 * i + 1] - rows[o + 2], c = rows[o + 5], s = rows[o + 6];
-      const u = c * dx + s * dy, v = c * dy - s * dx, a = u / rows[o + 3], b = v / rows[o + 4];
-      part[k] = rows[o] - (u * a + v * b) / 2;
-      pull[2 * k] = s * b - c * a; pull[2 * k + 1] = -(s * a + c * b);
-      if (part[k] > top) top = part[k];
-    }
-    for (let k = 0; k < K; k++) {
-      const r = (part[k] = Math.exp(part[k] - top));
-      sum += r; sx += r * pull[2 * k]; sy += r * pull[2 * k + 1];
-    }
-    if (log) log[i] = top + Math.log(sum);
-    if (score) { score[2 * i] = sx / sum; score[2 * i + 1] = sy / sum; }
-    if (shares) for (let k = 0; k < K; k++) shares[i * K + k] = part[k] / sum;
-  }
-}
-
-// x ← x + ε s(x) + √(2ε) z, in place; z: a function that returns the next normal number.
-function langevinStep(rows, x, n, eps, z, s = new Float64Array(2 * n)) {
-  evaluate(rows, x, n, null, s);
-  const noise = Math.sqrt(2 * eps);
-  for (let i = 0; i < 2 * n; i++) x[i] += eps * s[i] + noise * z();
-}
-
-// One Euler–Maruyama step of dx = −(1 + η²) σ s dσ + η √(2σ) dw̄ from σ down to next, in place: p_σ is carried to p_next.
-function reverseStep(components, x, n, sigma, next, eta, z, s = new Float64Array(2 * n)) {
-  evaluate(diffused(components, sigma), x, n, null, s);
-  const drift = (1 + eta * eta) * sigma * (sigma - next), noise = eta * Math.sqrt(2 * sigma * (sigma - next));
-  for (let i = 0; i < 2 * n; i++) x[i] += drift * s[i] + (noise ? noise * z() : 0);
-}
-
-function grid([x0, x1, y0, y1], n) { // as plotting.grid_points: row 0 at y0
-  const xy = new Float64Array(2 * n * n);
-  for (let r = 0, i = 0; r < n; r++) for (let c = 0; c < n; c++) { xy[i++] = x0 + ((x1 - x0) * c) / (n - 1); xy[i++] = y0 + ((y1 - y0) * r) / (n - 1); }
-  return xy;
-}
-
-// A frame as frames.py makes it, for the drawing of common.js.
-function picture(rows, extent, fine, coarse) {
-  const n = fine.length / 2, m = coarse.length / 2, log = new Float64Array(n), score = new Float64Array(2 * m), density = new Uint8Array(n), arrows = new Int8Array(2 * m);
-  evaluate(rows, fine, n, log);
-  evaluate(rows, coarse, m, null, score);
-  let top = -Infinity, longest = 0;
-  for (let i = 0; i < n; i++) top = Math.max(top, log[i]);
-  for (let i = 0; i < n; i++) density[i] = Math.round(255 * Math.exp(log[i] - top));
-  for (let i = 0; i < m; i++) longest = Math.max(longest, Math.hypot(score[2 * i], score[2 * i + 1]));
-  for (let i = 0; i < m; i++) {
-    const scale = 127 / Math.sqrt(Math.max(Math.hypot(score[2 * i], score[2 * i + 1]), 1e-300) * longest);
-    for (const c of [0, 1]) arrows[2 * i + c] = Math.round(scale * score[2 * i + c]);
-  }
-  return { meta: { extent, axes: ["x₁", "x₂"], range: [0, Math.exp(top)], label: "density", longest, arrays: { density: true, arrows: true } },
-    decoded: { density: { data: density, shape: [FINE, FINE] }, arrows: { data: arrows, shape: [COARSE, COARSE, 2] } } };
-}
-
-// ---- the widget ---------------------------------------------------------------------------------
-
-function render({ model, el }) {
-  const spec = model.get("spec"), calm = matchMedia("(prefers-reduced-motion: reduce)"), [x0, x1, y0, y1] = spec.extent, n = spec.particles;
-  const back = spec.dynamics === "reverse", shaken = spec.dynamics === "langevin", span = Math.max(x1 - x0, y1 - y0);
+export function render({ model, el }) {
+  const spec = model.get("spec"),
+    calm = matchMedia("(prefers-reduced-motion: reduce)"),
+    [x0, x1, y0, y1] = spec.extent,
+    n = spec.particles;
+  const back = spec.dynamics === "reverse",
+    shaken = spec.dynamics === "langevin",
+    span = Math.max(x1 - x0, y1 - y0);
   const root = make("div", "sde-x sde-mixture", el);
-  make("style", "", root, CSS + HANDLES);
   const frameBox = make("div", `sde-frame${spec.aspect <= 1.45 ? " sde-beside" : ""}`, root);
-  const stage = make("div", "sde-stage", frameBox), plot = make("div", "sde-plot", stage);
+  const stage = make("div", "sde-stage", frameBox),
+    plot = make("div", "sde-plot", stage);
   make("div", "sde-area", plot).style.aspectRatio = spec.aspect;
-  const canvas = make("canvas", "", plot), g = canvas.getContext("2d");
-  canvas.setAttribute("role", "img"); canvas.setAttribute("aria-label", spec.alt || spec.caption);
-  const legend = make("div", "sde-legend", stage), note = make("p", "sde-note", stage), panel = make("div", "sde-panel", frameBox);
+  const canvas = make("canvas", "", plot),
+    g = canvas.getContext("2d");
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", spec.alt || spec.caption);
+  const legend = make("div", "sde-legend", stage),
+    note = make("p", "sde-note", stage),
+    panel = make("div", "sde-panel", frameBox);
 
   // -- what the reader sets
-  const changed = () => redraw(), still = () => false, copy = (list) => list.map((c) => ({ ...c, mean: [...c.mean], stds: [...c.stds] }));
-  const least = Math.max(0.008 * span, shaken ? Math.sqrt(spec.eps) : 0), most = span / 2; // below √ε a step of Langevin dynamics overshoots
-  const quantum = 10 ** Math.floor(Math.log10(span / 500)), neat = (v) => Number((Math.round(v / quantum) * quantum).toPrecision(12));
-  let components = copy(spec.components), chosen = 0;
+  const changed = () => redraw(),
+    still = () => false,
+    copy = (list) => list.map((c) => ({ ...c, mean: [...c.mean], stds: [...c.stds] }));
+  const least = Math.max(0.008 * span, shaken ? Math.sqrt(spec.eps) : 0),
+    most = span / 2; // below √ε a step of Langevin dynamics overshoots
+  const quantum = 10 ** Math.floor(Math.log10(span / 500)),
+    neat = (v) => Number((Math.round(v / quantum) * quantum).toPrecision(12));
+  let components = copy(spec.components),
+    chosen = 0;
   const controls = Object.fromEntries(spec.controls.map((c) => [c.name, c]));
-  const noise = slider(controls.sigma, panel, still, changed), eta = back ? toggle(controls.eta, panel, changed) : null;
+  const noise = slider(controls.sigma, panel, still, changed),
+    eta = back ? toggle(controls.eta, panel, changed) : null;
   const weight = slider(controls.weight, panel, still, () => {
-    const rest = components.reduce((sum, c, k) => sum + (k === chosen ? 0 : c.weight), 0), w = weight.state.value;
+    const rest = components.reduce((sum, c, k) => sum + (k === chosen ? 0 : c.weight), 0),
+      w = weight.state.value;
     components.forEach((c, k) => (c.weight = k === chosen ? w : (c.weight / rest) * (1 - w)));
     changed();
   });
-  const weightBox = weight.input.closest(".sde-control"), actions = make("div", "sde-actions", panel);
+  const weightBox = weight.input.closest(".sde-control"),
+    actions = make("div", "sde-actions", panel);
   const play = spec.dynamics ? button(actions, "", () => (playing ? stop() : start())) : null;
   button(actions, "Reset", () => {
     stop();
@@ -130,13 +70,29 @@ function render({ model, el }) {
     changed();
   });
   const add = button(actions, "Add", () => {
-    const spots = grid([0.8 * x0 + 0.2 * x1, 0.2 * x0 + 0.8 * x1, 0.8 * y0 + 0.2 * y1, 0.2 * y0 + 0.8 * y1], 9); // the emptiest of them
-    const far = (i) => Math.min(...components.map(({ mean }) => Math.hypot(spots[i] - mean[0], spots[i + 1] - mean[1])));
+    const spots = grid(
+      [0.8 * x0 + 0.2 * x1, 0.2 * x0 + 0.8 * x1, 0.8 * y0 + 0.2 * y1, 0.2 * y0 + 0.8 * y1],
+      9,
+    ); // the emptiest of them
+    const far = (i) =>
+      Math.min(
+        ...components.map(({ mean }) => Math.hypot(spots[i] - mean[0], spots[i + 1] - mean[1])),
+      );
     let best = 0;
     for (let i = 2; i < spots.length; i += 2) if (far(i) > far(best) + 1e-9) best = i;
-    const K = components.length, size = clamp(Math.sqrt(components.reduce((sum, c) => sum + c.stds[0] * c.stds[1], 0) / K), least, most);
+    const K = components.length,
+      size = clamp(
+        Math.sqrt(components.reduce((sum, c) => sum + c.stds[0] * c.stds[1], 0) / K),
+        least,
+        most,
+      );
     components.forEach((c) => (c.weight *= K / (K + 1)));
-    components.push({ weight: 1 / (K + 1), mean: [neat(spots[best]), neat(spots[best + 1])], stds: [size, size], angle: 0 });
+    components.push({
+      weight: 1 / (K + 1),
+      mean: [neat(spots[best]), neat(spots[best + 1])],
+      stds: [size, size],
+      angle: 0,
+    });
     choose(K);
     changed();
   });
@@ -147,9 +103,11 @@ function render({ model, el }) {
     choose(Math.min(chosen, components.length - 1));
     changed();
   });
-  root.addEventListener("keydown", (e) => { // a button has its own space
+  root.addEventListener("keydown", (e) => {
+    // a button has its own space
     if (e.key !== " " || !play || e.target.type === "button") return;
-    e.preventDefault(); e.stopPropagation();
+    e.preventDefault();
+    e.stopPropagation();
     if (!e.repeat) play.click();
   });
   const status = make("p", "sde-status", panel);
@@ -163,53 +121,89 @@ function render({ model, el }) {
     return b;
   }
   function icon() {
-    if (play) play.innerHTML = playing ? '<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>Pause'
-      : '<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M1 0l9 5-9 5z"/></svg>Play';
+    if (play)
+      play.innerHTML = playing
+        ? '<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>Pause'
+        : '<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M1 0l9 5-9 5z"/></svg>Play';
   }
 
   // -- handles: one at each mean, and two knobs at the axes of the component that is chosen
-  const centres = Array.from({ length: MOST }, (_, k) => handle("sde-handle", String(k + 1), () => k, {
-    at: () => toPixel(components[k].mean),
-    to: (p) => put(components[k].mean, fromPixel(p)),
-    key: (e) => {
-      const step = (e.shiftKey ? 0.1 : 0.02) * span, [dx, dy] = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[e.key] ?? [0, 0];
-      const grow = { "+": 1.1, "=": 1.1, "-": 1 / 1.1, "−": 1 / 1.1 }[e.key], c = components[k];
-      if (dx || dy) put(c.mean, [c.mean[0] + dx * step, c.mean[1] + dy * step]);
-      else if (grow) c.stds = c.stds.map((s) => clamp(s * grow, least, most));
-      return dx || dy || grow;
-    } }));
+  const centres = Array.from({ length: MOST }, (_, k) =>
+    handle("sde-handle", String(k + 1), () => k, {
+      at: () => toPixel(components[k].mean),
+      to: (p) => put(components[k].mean, fromPixel(p)),
+      key: (e) => {
+        const step = (e.shiftKey ? 0.1 : 0.02) * span,
+          [dx, dy] = {
+            ArrowRight: [1, 0],
+            ArrowLeft: [-1, 0],
+            ArrowUp: [0, 1],
+            ArrowDown: [0, -1],
+          }[e.key] ?? [0, 0];
+        const grow = { "+": 1.1, "=": 1.1, "-": 1 / 1.1, "−": 1 / 1.1 }[e.key],
+          c = components[k];
+        if (dx || dy) put(c.mean, [c.mean[0] + dx * step, c.mean[1] + dy * step]);
+        else if (grow) c.stds = c.stds.map((s) => clamp(s * grow, least, most));
+        return dx || dy || grow;
+      },
+    }),
+  );
   const knobs = [0, 1].map((i) => {
     let side = 1; // an axis has two ends: the one that is in the picture
     const turn = () => components[chosen].angle + (i * Math.PI) / 2;
     const end = (sign) => {
-      const { mean, stds } = components[chosen], m = toPixel(mean), a = turn(), p = toPixel([mean[0] + 2 * sign * stds[i] * Math.cos(a), mean[1] + 2 * sign * stds[i] * Math.sin(a)]);
-      const length = Math.hypot(p[0] - m[0], p[1] - m[1]) || 1, f = 1 + STICK / length;
+      const { mean, stds } = components[chosen],
+        m = toPixel(mean),
+        a = turn(),
+        p = toPixel([
+          mean[0] + 2 * sign * stds[i] * Math.cos(a),
+          mean[1] + 2 * sign * stds[i] * Math.sin(a),
+        ]);
+      const length = Math.hypot(p[0] - m[0], p[1] - m[1]) || 1,
+        f = 1 + STICK / length;
       return [m[0] + f * (p[0] - m[0]), m[1] + f * (p[1] - m[1])];
     };
     return handle("sde-handle sde-knob", "", () => chosen, {
       at: (held) => {
-        const inside = (p) => p[0] > box.x && p[0] < box.x + box.w && p[1] > box.y && p[1] < box.y + box.h;
+        const inside = (p) =>
+          p[0] > box.x && p[0] < box.x + box.w && p[1] > box.y && p[1] < box.y + box.h;
         if (!held) side = inside(end(1)) || !inside(end(-1)) ? 1 : -1;
         const p = end(side);
         return [clamp(p[0], box.x, box.x + box.w), clamp(p[1], box.y, box.y + box.h)];
       },
       to: (p) => {
-        const c = components[chosen], m = toPixel(c.mean), length = Math.hypot(p[0] - m[0], p[1] - m[1]), f = Math.max(1 - STICK / length, 0.01);
+        const c = components[chosen],
+          m = toPixel(c.mean),
+          length = Math.hypot(p[0] - m[0], p[1] - m[1]),
+          f = Math.max(1 - STICK / length, 0.01);
         if (!length) return;
-        const d = fromPixel([m[0] + f * (p[0] - m[0]), m[1] + f * (p[1] - m[1])]).map((v, j) => side * (v - c.mean[j]));
+        const d = fromPixel([m[0] + f * (p[0] - m[0]), m[1] + f * (p[1] - m[1])]).map(
+          (v, j) => side * (v - c.mean[j]),
+        );
         c.stds[i] = clamp(Math.hypot(...d) / 2, least, most);
         c.angle = Math.atan2(d[1], d[0]) - (i * Math.PI) / 2;
       },
       key: (e) => {
-        const c = components[chosen], grow = { ArrowUp: 1.05, "+": 1.05, "=": 1.05, ArrowDown: 1 / 1.05, "-": 1 / 1.05, "−": 1 / 1.05 }[e.key], turned = { ArrowLeft: 5, ArrowRight: -5 }[e.key];
+        const c = components[chosen],
+          grow = {
+            ArrowUp: 1.05,
+            "+": 1.05,
+            "=": 1.05,
+            ArrowDown: 1 / 1.05,
+            "-": 1 / 1.05,
+            "−": 1 / 1.05,
+          }[e.key],
+          turned = { ArrowLeft: 5, ArrowRight: -5 }[e.key];
         if (grow) c.stds[i] = clamp(c.stds[i] * grow, least, most);
         if (turned) c.angle += (turned * Math.PI) / 180;
         return grow || turned;
-      } });
+      },
+    });
   });
   function handle(kind, text, owner, { at, to, key }) {
     const node = make("div", kind, plot, text);
-    node.tabIndex = 0; node.setAttribute("role", "slider");
+    node.tabIndex = 0;
+    node.setAttribute("role", "slider");
     let grip = null;
     node.addEventListener("focus", () => choose(owner()));
     node.addEventListener("pointerdown", (e) => {
@@ -217,7 +211,8 @@ function render({ model, el }) {
       e.preventDefault(); // no selection of text
       node.focus({ preventScroll: true });
       node.setPointerCapture(e.pointerId);
-      const p = at(), r = plot.getBoundingClientRect();
+      const p = at(),
+        r = plot.getBoundingClientRect();
       grip = [e.clientX - r.left - p[0], e.clientY - r.top - p[1]];
     });
     node.addEventListener("pointermove", (e) => {
@@ -226,57 +221,117 @@ function render({ model, el }) {
       to([e.clientX - r.left - grip[0], e.clientY - r.top - grip[1]]);
       changed();
     });
-    for (const end of ["pointerup", "pointercancel"]) node.addEventListener(end, () => { grip = null; redraw(); });
+    for (const end of ["pointerup", "pointercancel"])
+      node.addEventListener(end, () => {
+        grip = null;
+        redraw();
+      });
     node.addEventListener("keydown", (e) => {
       if (e.ctrlKey || e.metaKey || e.altKey || !key(e)) return;
-      e.preventDefault(); e.stopPropagation();
+      e.preventDefault();
+      e.stopPropagation();
       changed();
     });
     return { node, at: () => at(grip !== null) };
   }
   let box = { x: 38, y: 6, w: 1, h: 1 };
-  const toPixel = ([x, y]) => [box.x + ((x - x0) / (x1 - x0)) * (box.w - 1), box.y + ((y1 - y) / (y1 - y0)) * (box.h - 1)];
-  const fromPixel = ([p, q]) => [x0 + ((p - box.x) / (box.w - 1)) * (x1 - x0), y1 - ((q - box.y) / (box.h - 1)) * (y1 - y0)];
-  function put(mean, [x, y]) { mean[0] = clamp(neat(x), x0, x1); mean[1] = clamp(neat(y), y0, y1); }
+  const toPixel = ([x, y]) => [
+    box.x + ((x - x0) / (x1 - x0)) * (box.w - 1),
+    box.y + ((y1 - y) / (y1 - y0)) * (box.h - 1),
+  ];
+  const fromPixel = ([p, q]) => [
+    x0 + ((p - box.x) / (box.w - 1)) * (x1 - x0),
+    y1 - ((q - box.y) / (box.h - 1)) * (y1 - y0),
+  ];
+  function put(mean, [x, y]) {
+    mean[0] = clamp(neat(x), x0, x1);
+    mean[1] = clamp(neat(y), y0, y1);
+  }
   function choose(k) {
     chosen = k;
     redraw();
   }
-  function place() { // handles and controls, as the components are
-    const K = components.length, total = components.reduce((sum, c) => sum + c.weight, 0), { mean, stds, angle } = components[chosen];
-    const at = (mean) => `(${short(mean[0], 3)}, ${short(mean[1], 3)})`, degrees = (i) => ((Math.round((angle * 180) / Math.PI) + 90 * i) % 180 + 180) % 180;
+  function place() {
+    // handles and controls, as the components are
+    const K = components.length,
+      total = components.reduce((sum, c) => sum + c.weight, 0),
+      { stds, angle } = components[chosen];
+    const at = (mean) => `(${short(mean[0], 3)}, ${short(mean[1], 3)})`,
+      degrees = (i) => (((Math.round((angle * 180) / Math.PI) + 90 * i) % 180) + 180) % 180;
     centres.forEach(({ node, at: where }, k) => {
       node.hidden = k >= K;
       node.toggleAttribute("data-chosen", k === chosen);
-      if (k < K) show(node, where(), `component ${k + 1}`, components[k].mean[0], x0, x1,
-        `at ${at(components[k].mean)}, standard deviations ${components[k].stds.map((s) => short(s, 3)).join(" and ")}, weight ${short(components[k].weight / total, 2)}`);
+      if (k < K)
+        show(
+          node,
+          where(),
+          `component ${k + 1}`,
+          components[k].mean[0],
+          x0,
+          x1,
+          `at ${at(components[k].mean)}, standard deviations ${components[k].stds.map((s) => short(s, 3)).join(" and ")}, weight ${short(components[k].weight / total, 2)}`,
+        );
     });
-    knobs.forEach(({ node, at: where }, i) => show(node, where(), `spread of component ${chosen + 1} along axis ${i + 1}`, stds[i], least, most,
-      `standard deviation ${short(stds[i], 3)} at ${degrees(i)} degrees`));
+    knobs.forEach(({ node, at: where }, i) =>
+      show(
+        node,
+        where(),
+        `spread of component ${chosen + 1} along axis ${i + 1}`,
+        stds[i],
+        least,
+        most,
+        `standard deviation ${short(stds[i], 3)} at ${degrees(i)} degrees`,
+      ),
+    );
     weightBox.hidden = K === 1;
     weightBox.querySelector("label").textContent = `weight of component ${chosen + 1}`;
-    if (Math.abs(weight.state.value - components[chosen].weight / total) > 0.005) weight.set((100 * components[chosen].weight) / total - 1, true);
-    add.disabled = K === MOST; remove.disabled = K === 1;
-    add.setAttribute("aria-label", "Add a component"); remove.setAttribute("aria-label", `Remove component ${chosen + 1}`);
+    if (Math.abs(weight.state.value - components[chosen].weight / total) > 0.005)
+      weight.set((100 * components[chosen].weight) / total - 1, true);
+    add.disabled = K === MOST;
+    remove.disabled = K === 1;
+    add.setAttribute("aria-label", "Add a component");
+    remove.setAttribute("aria-label", `Remove component ${chosen + 1}`);
   }
   function show(node, [x, y], label, value, low, high, words) {
-    node.style.left = `${x}px`; node.style.top = `${y}px`;
-    for (const [name, v] of Object.entries({ label, valuenow: Number(value.toPrecision(4)), valuemin: Math.min(low, value), valuemax: Math.max(high, value), valuetext: words })) node.setAttribute(`aria-${name}`, v);
+    node.style.left = `${x}px`;
+    node.style.top = `${y}px`;
+    for (const [name, v] of Object.entries({
+      label,
+      valuenow: Number(value.toPrecision(4)),
+      valuemin: Math.min(low, value),
+      valuemax: Math.max(high, value),
+      valuetext: words,
+    }))
+      node.setAttribute(`aria-${name}`, v);
   }
 
   // -- particles: seeded, so that Reset brings back the first picture
-  const fine = grid(spec.extent, FINE), coarse = grid(spec.extent, COARSE), force = new Float64Array(2 * n);
+  const fine = grid(spec.extent, FINE),
+    coarse = grid(spec.extent, COARSE),
+    force = new Float64Array(2 * n);
   const sigmas = [...controls.sigma.keys].reverse(); // of the way back, from σ_max down
-  let draw, x, steps, kept, path = null;
+  let draw,
+    x,
+    steps,
+    kept,
+    path = null;
   function begin() {
-    draw = normals(spec.seed); steps = 0; path = null;
-    x = Float64Array.from({ length: 2 * n }, (_, i) => spec.start * draw() + (back ? 0 : i % 2 ? (y0 + y1) / 2 : (x0 + x1) / 2));
+    draw = normals(spec.seed);
+    steps = 0;
+    path = null;
+    x = Float64Array.from(
+      { length: 2 * n },
+      (_, i) => spec.start * draw() + (back ? 0 : i % 2 ? (y0 + y1) / 2 : (x0 + x1) / 2),
+    );
     if (back) kept ??= Float64Array.from({ length: 2 * n * (sigmas.length - 1) }, draw); // the same noise for every mixture
   }
-  function journey() { // every state from σ_max to σ_min of the mixture as it is
-    const e = eta.index(), key = JSON.stringify([e, components]);
+  function journey() {
+    // every state from σ_max to σ_min of the mixture as it is
+    const e = eta.index(),
+      key = JSON.stringify([e, components]);
     if (path?.key === key) return path.states;
-    const states = [x], z = () => kept[j++];
+    const states = [x],
+      z = () => kept[j++];
     let j = 0;
     for (let k = 0; k + 1 < sigmas.length; k++) {
       const next = states[k].slice();
@@ -293,11 +348,22 @@ function render({ model, el }) {
   }
 
   // -- time
-  let playing = 0, theme, frame = null, sight = null;
+  let playing = 0,
+    theme,
+    frame = null,
+    sight = null;
   function start() {
     if (back && noise.index() === 0) noise.set(noise.top, true);
-    const beat = calm.matches ? 600 : 0, pace = back ? (calm.matches ? noise.top / 10 : noise.top / 5000) : calm.matches ? 20 : 120 / 1000; // a beat, or a ms
-    let before = performance.now(), owed = 0;
+    const beat = calm.matches ? 600 : 0,
+      pace = back
+        ? calm.matches
+          ? noise.top / 10
+          : noise.top / 5000
+        : calm.matches
+          ? 20
+          : 120 / 1000; // a beat, or a ms
+    let before = performance.now(),
+      owed = 0;
     const tick = (now) => {
       const gap = now - before;
       if (gap >= beat) {
@@ -305,7 +371,8 @@ function render({ model, el }) {
         owed += pace * (beat ? 1 : Math.min(gap, 50));
         const whole = Math.floor(owed);
         owed -= whole;
-        if (back) noise.set(Math.max(0, noise.index() - whole), true); else walk(whole);
+        if (back) noise.set(Math.max(0, noise.index() - whole), true);
+        else walk(whole);
         changed();
         if (back && noise.index() === 0) return stop();
       }
@@ -331,18 +398,27 @@ function render({ model, el }) {
     root.toggleAttribute("data-error", true);
   }
   function paintAll() {
-    const W = plot.clientWidth, H = plot.clientHeight, ratio = window.devicePixelRatio || 1;
+    const W = plot.clientWidth,
+      H = plot.clientHeight,
+      ratio = window.devicePixelRatio || 1;
     if (!W || !H) return; // hidden: the observer calls again
-    const width = Math.round(W * ratio), height = Math.round(H * ratio), sigma = noise.state.value, key = JSON.stringify([components, sigma]);
-    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const width = Math.round(W * ratio),
+      height = Math.round(H * ratio),
+      sigma = noise.state.value,
+      key = JSON.stringify([components, sigma]);
+    if (canvas.width !== width || canvas.height !== height)
+      Object.assign(canvas, { width, height });
     box = { x: 38, y: 6, w: W - 46, h: H - 46 };
     const rows = diffused(components, sigma);
-    if (frame?.key !== key) frame = Object.assign(picture(rows, spec.extent, fine, coarse), { key });
+    if (frame?.key !== key)
+      frame = Object.assign(picture(rows, spec.extent, fine, coarse), { key });
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, width, height);
     g.setTransform(ratio, 0, 0, ratio, 0, 0);
     g.save();
-    g.beginPath(); g.rect(box.x, box.y, box.w, box.h); g.clip();
+    g.beginPath();
+    g.rect(box.x, box.y, box.w, box.h);
+    g.clip();
     density(g, box, frame, theme, false);
     arrows(g, box, frame, theme);
     const now = spec.dynamics ? cloud() : null;
@@ -354,17 +430,24 @@ function render({ model, el }) {
     root.dataset.shown = JSON.stringify({ sigma, components, steps });
     root.dataset.ready = "";
   }
-  function cloud() { // the particles, and on the way back their last steps
+  function cloud() {
+    // the particles, and on the way back their last steps
     let now = x;
     if (back) {
-      const states = journey(), k = sigmas.indexOf(noise.state.value);
+      const states = journey(),
+        k = sigmas.indexOf(noise.state.value);
       now = states[k];
-      g.strokeStyle = theme.dot; g.lineWidth = 1.2; g.globalAlpha = 0.45; g.lineCap = g.lineJoin = "round";
+      g.strokeStyle = theme.dot;
+      g.lineWidth = 1.2;
+      g.globalAlpha = 0.45;
+      g.lineCap = g.lineJoin = "round";
       g.beginPath();
-      for (let i = 0; i < 2 * n; i += 2) for (let j = Math.max(0, k - 8); j <= k; j++) {
-        const [p, q] = toPixel([states[j][i], states[j][i + 1]]);
-        if (j === Math.max(0, k - 8)) g.moveTo(p, q); else g.lineTo(p, q);
-      }
+      for (let i = 0; i < 2 * n; i += 2)
+        for (let j = Math.max(0, k - 8); j <= k; j++) {
+          const [p, q] = toPixel([states[j][i], states[j][i + 1]]);
+          if (j === Math.max(0, k - 8)) g.moveTo(p, q);
+          else g.lineTo(p, q);
+        }
       g.stroke();
       g.globalAlpha = 1;
     }
@@ -373,45 +456,81 @@ function render({ model, el }) {
     dots(g, xy, radius(n), theme.dot, theme);
     return now;
   }
-  function rings() { // two standard deviations of each component, without the noise; sticks to the knobs
-    const a = (box.w - 1) / (x1 - x0), b = (box.h - 1) / (y1 - y0);
+  function rings() {
+    // two standard deviations of each component, without the noise; sticks to the knobs
+    const a = (box.w - 1) / (x1 - x0),
+      b = (box.h - 1) / (y1 - y0);
     components.forEach(({ mean, stds, angle }, k) => {
-      const m = toPixel(mean), mine = k === chosen;
+      const m = toPixel(mean),
+        mine = k === chosen;
       g.beginPath();
       for (let i = 0; i <= 72; i++) {
-        const t = (i * Math.PI) / 36, u = 2 * stds[0] * Math.cos(t), v = 2 * stds[1] * Math.sin(t), c = Math.cos(angle), s = Math.sin(angle);
+        const t = (i * Math.PI) / 36,
+          u = 2 * stds[0] * Math.cos(t),
+          v = 2 * stds[1] * Math.sin(t),
+          c = Math.cos(angle),
+          s = Math.sin(angle);
         g.lineTo(m[0] + a * (c * u - s * v), m[1] - b * (s * u + c * v));
       }
-      if (mine) for (const knob of knobs) { g.moveTo(...m); g.lineTo(...knob.at()); }
+      if (mine)
+        for (const knob of knobs) {
+          g.moveTo(...m);
+          g.lineTo(...knob.at());
+        }
       g.setLineDash(mine ? [] : [4, 4]);
-      g.strokeStyle = theme.edge; g.lineWidth = 3.5; g.stroke();
-      g.strokeStyle = mine ? theme.groups[0] : theme.ink; g.lineWidth = mine ? 1.8 : 1.2; g.stroke();
+      g.strokeStyle = theme.edge;
+      g.lineWidth = 3.5;
+      g.stroke();
+      g.strokeStyle = mine ? theme.groups[0] : theme.ink;
+      g.lineWidth = mine ? 1.8 : 1.2;
+      g.stroke();
     });
     g.setLineDash([]);
   }
   const percent = (list) => `${list.map((v) => Math.round(100 * v)).join(" : ")} %`;
-  function explain(rows, now) { // everything about the picture that is text
-    const K = components.length, total = components.reduce((sum, c) => sum + c.weight, 0), weights = K > 1 ? `weights ${percent(components.map((c) => c.weight / total))}` : "one component";
+  function explain(rows, now) {
+    // everything about the picture that is text
+    const K = components.length,
+      total = components.reduce((sum, c) => sum + c.weight, 0),
+      weights =
+        K > 1 ? `weights ${percent(components.map((c) => c.weight / total))}` : "one component";
     let seen = "";
-    if (now && K > 1) { // under p_σ the mean of r_k is w_k
-      const r = new Float64Array(n * K), mean = Array(K).fill(0);
+    if (now && K > 1) {
+      // under p_σ the mean of r_k is w_k
+      const r = new Float64Array(n * K),
+        mean = Array(K).fill(0);
       evaluate(rows, now, n, null, null, r);
       r.forEach((v, i) => (mean[i % K] += v / n));
       seen = `particles ${percent(mean)}`;
     }
     if (shaken) seen = `${seen || "particles"} after ${steps} steps`;
-    const said = [seen, weights].filter(Boolean), text = said.join(", ");
-    if (note.dataset.text !== text) { note.dataset.text = text; note.replaceChildren(...said.map((part) => make("span", "", null, part))); }
-    const words = components.map((c, k) => `component ${k + 1} at (${short(c.mean[0])}, ${short(c.mean[1])})`).join(", ");
-    const label = [spec.alt || spec.caption, `noise σ = ${noise.say(noise.state.value)}`, words, text].filter(Boolean).join(". ");
+    const said = [seen, weights].filter(Boolean),
+      text = said.join(", ");
+    if (note.dataset.text !== text) {
+      note.dataset.text = text;
+      note.replaceChildren(...said.map((part) => make("span", "", null, part)));
+    }
+    const words = components
+      .map((c, k) => `component ${k + 1} at (${short(c.mean[0])}, ${short(c.mean[1])})`)
+      .join(", ");
+    const label = [
+      spec.alt || spec.caption,
+      `noise σ = ${noise.say(noise.state.value)}`,
+      words,
+      text,
+    ]
+      .filter(Boolean)
+      .join(". ");
     if (canvas.getAttribute("aria-label") !== label) canvas.setAttribute("aria-label", label);
-    const { range, longest } = frame.meta, key = [range[1], longest, theme.ink].join();
+    const { range, longest } = frame.meta,
+      key = [range[1], longest, theme.ink].join();
     if (legend.dataset.key === key) return;
     legend.dataset.key = key;
     legend.replaceChildren();
     const item = make("span", "sde-scale", legend, "density");
     make("span", "", item, "0");
-    make("span", "sde-bar", item).style.background = `linear-gradient(90deg, ${theme.ramp.join(", ")})`;
+    make("span", "sde-bar", item).style.background =
+      `linear-gradient(90deg, ${theme.ramp.join(", ")})`;
     make("span", "", item, short(range[1]));
     make("span", "", legend, `longest arrow ${short(longest)}, drawn length ∝ √`);
     make("span", "", legend, "rings: 2 std");
@@ -425,15 +544,23 @@ function render({ model, el }) {
   // -- surroundings
   begin();
   icon();
-  status.textContent = "Drag a number to move its component, a knob to stretch or turn it. By keyboard: arrow keys, + and −.";
-  sight = easel(root, plot, { draw: paintAll, colour: (now) => (theme = now), failed: (error) => { stop(); fail(error); } });
-  const view = new IntersectionObserver((list) => { if (playing && !list[list.length - 1].isIntersecting) stop(); }); // nobody sees it
+  status.textContent =
+    "Drag a number to move its component, a knob to stretch or turn it. By keyboard: arrow keys, + and −.";
+  sight = easel(root, plot, {
+    draw: paintAll,
+    colour: (now) => (theme = now),
+    failed: (error) => {
+      stop();
+      fail(error);
+    },
+  });
+  const view = new IntersectionObserver((list) => {
+    if (playing && !list[list.length - 1].isIntersecting) stop();
+  }); // nobody sees it
   view.observe(root);
   return () => {
     stop();
-    sight.close(); view.disconnect();
+    sight.close();
+    view.disconnect();
   };
 }
-
-export { diffused, evaluate, langevinStep, reverseStep, grid, picture, normals };
-export default { render };

@@ -13,10 +13,12 @@ import anywidget
 import torch
 import traitlets
 
+from ..checks import require, show
 from ..densities import GaussianMixture
-from . import Slider, Switch
-from .frames import Frame, _extent, field
-from .live import _aspect, module, with_still
+from .bundle import module, style
+from .controls import Slider, Switch
+from .frames import Frame, edges, field
+from .still import aspect, with_still
 
 MOST = 6  # components, as in mixture.js
 COLUMNS = 97  # noise levels of the way back
@@ -26,7 +28,8 @@ class MixtureWidget(anywidget.AnyWidget):
     """Made by `sdelib.widgets.MixtureField`.  Trait: spec (components, controls, caption); nothing
     comes back from the page."""
 
-    _esm = module("mixture.js")
+    _esm = module("mixture")
+    _css = style("mixture")
     spec = traitlets.Dict().tag(sync=True)
 
     def __init__(self, spec: dict, still: Frame):
@@ -38,14 +41,16 @@ class MixtureWidget(anywidget.AnyWidget):
 
 
 def _number(name: str, value, low: float, words: str) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or not value >= low
-    ):
-        raise ValueError(f"{name} = {value!r}: give {words}")
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    require(number and low <= value < math.inf, name, value, f"give {words}")
     return float(value)
+
+
+def _whole(name: str, value, low: int, high: int, words: str) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    require(
+        whole and low <= value <= high, name, value, f"give a whole number from {low} to {words}"
+    )
 
 
 def _grid(extent: list[float], n: int) -> torch.Tensor:
@@ -66,20 +71,16 @@ def make(
         or mixture.dim != 2
         or len(mixture.weights) > MOST
     ):
-        raise ValueError(
-            f"mixture = {mixture!r}: give a GaussianMixture of the plane with at most {MOST} components"
-        )
-    if dynamics not in (None, "langevin", "reverse"):
-        raise ValueError(
-            f'dynamics = {dynamics!r}: give "langevin", "reverse", or None for no particles'
-        )
-    extent = _extent(extent)
+        cure = f"give a GaussianMixture of the plane with at most {MOST} components"
+        raise ValueError(f"mixture = {show(mixture)}: {cure}")
+    cure = 'give "langevin", "reverse", or None for no particles'
+    require(dynamics in (None, "langevin", "reverse"), "dynamics", dynamics, cure)
+    extent = edges(extent)
     x0, x1, y0, y1 = extent
     for m in mixture.means.tolist():
         if not (x0 <= m[0] <= x1 and y0 <= m[1] <= y1):
-            raise ValueError(
-                f"extent = {tuple(extent)} leaves out the component at ({m[0]:g}, {m[1]:g}): make it wider"
-            )
+            where = f"leaves out the component at ({m[0]:g}, {m[1]:g})"
+            raise ValueError(f"extent = {tuple(extent)} {where}: make it wider")
     top = _number("sigma_max", sigma_max, 1e-6, "a finite number above 0, the largest noise level")
     back = dynamics == "reverse"
     sigma = _number(
@@ -99,21 +100,18 @@ def make(
             + ("above 0 and " if back else "")
             + f"up to sigma_max = {top:g}"
         )
-    if isinstance(particles, bool) or not isinstance(particles, int) or not 1 <= particles <= 2000:
-        raise ValueError(f"particles = {particles!r}: give a whole number from 1 to 2000")
+    _whole("particles", particles, 1, 2000, "2000")
     eps = _number("eps", eps, 1e-12, "a finite number above 0, the step size of Langevin dynamics")
     if dynamics == "langevin" and eps > (least := float(mixture.variances.min())):
-        raise ValueError(
-            f"eps = {eps:g} is above the smallest variance of a component, {least:.3g}: there a step overshoots the mean; give less"
-        )
+        why = f"is above the smallest variance of a component, {least:.3g}"
+        raise ValueError(f"eps = {eps:g} {why}: there a step overshoots the mean; give less")
     start = _number(
         "start",
         min(x1 - x0, y1 - y0) / 4 if start is None else start,
         0.0,
         "a number of at least 0, a standard deviation",
     )
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**53:
-        raise ValueError(f"seed = {seed!r}: give a whole number from 0 to 2^53 − 1")
+    _whole("seed", seed, 0, 2**53 - 1, "2^53 − 1")
     noisy = mixture.blurred(sigma)
     still = field(
         density=noisy.log_prob(_grid(extent, 72)).exp(),
@@ -142,7 +140,7 @@ def make(
         "components": components,
         "controls": [c.spec() for c in controls],
         "extent": extent,
-        "aspect": round(_aspect(still), 4),
+        "aspect": round(aspect(still), 4),
         "dynamics": dynamics,
         "particles": particles if dynamics else 0,
         "start": top if back else start,

@@ -1,6 +1,7 @@
 """Where the images come from, what happens when they cannot be had, and the point sets."""
 
 import math
+import re
 import shutil
 import socket
 import warnings
@@ -106,6 +107,20 @@ def test_an_empty_variable_is_no_root(alone, stand_in, monkeypatch):
 
 
 @pytest.mark.fault
+@pytest.mark.parametrize("download", [True, False])
+def test_without_a_home_folder_there_is_a_notice_and_the_stand_in(
+    alone, stand_in, monkeypatch, download
+):
+    """HOME is unset, and the user has no entry in the list of users."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    with pytest.warns(UserWarning, match="no home folder.*SDELIB_DATA"):
+        is_stand_in(fashion_mnist(train=False, download=download), 500)
+    with pytest.raises(ValueError, match="root = '~/data'"):
+        fashion_mnist(root="~/data")
+
+
+@pytest.mark.fault
 def test_a_failed_download_restores_the_timeout(alone, stand_in):
     before = socket.getdefaulttimeout()
     with pytest.warns(UserWarning):
@@ -194,11 +209,36 @@ class TestReal:
         raw = bytearray(path.read_bytes())
         raw[5000] ^= 1
         path.write_bytes({"one bit": raw, "half": raw[: len(raw) // 2], "empty": b""}[damage])
-        with pytest.raises(
-            ValueError,
-            match=r"t10k-images-idx3-ubyte is damaged or half downloaded.*delete it and load again",
-        ):
+        with pytest.raises(ValueError, match=re.escape(str(path))) as error:
             fashion_mnist(root=folder if where == "root" else None, train=False)
+        said = str(error.value)
+        assert ("another data set" in said) == (damage == "one bit")  # its length is right
+        assert "another root" in said and "delete" not in said
+
+    @pytest.mark.fault
+    def test_the_files_of_another_data_set_are_told_from_damaged_ones(self, alone):
+        """MNIST and KMNIST have the names, the lengths and the shapes of Fashion-MNIST's files."""
+        raw = copy_of(alone / "mine", "t")
+        for name, header in (
+            ("t10k-images-idx3-ubyte", (3, 10_000, 28, 28)),
+            ("t10k-images-idx3-ubyte", (3, 7, 10, 10)),
+            ("t10k-labels-idx1-ubyte", (1, 10_000)),
+        ):
+            before, (axes, *lengths) = (raw / name).read_bytes(), header
+            head = bytes([0, 0, 8, axes]) + b"".join(k.to_bytes(4, "big") for k in lengths)
+            (raw / name).write_bytes(head + bytes(math.prod(lengths)))
+            with pytest.raises(ValueError, match=f"{name} .*another data set.*training.train"):
+                fashion_mnist(root=alone / "mine", train=False)
+            (raw / name).write_bytes(before)
+
+    @pytest.mark.parametrize("how", ["root", "variable", "cache"])
+    def test_a_tilde_is_the_home_folder(self, alone, monkeypatch, how):
+        monkeypatch.setenv("HOME", str(alone))
+        copy_of(alone / ("mine/sdelib" if how == "cache" else "mine"), "t")
+        names = {"root": "", "variable": "SDELIB_DATA", "cache": "XDG_CACHE_HOME"}
+        if how != "root":
+            monkeypatch.setenv(names[how], "~/mine")
+        assert fashion_mnist(root="~/mine" if how == "root" else None, train=False).real
 
     @pytest.mark.fault
     def test_a_missing_file_is_named(self, alone):
@@ -283,6 +323,21 @@ def test_noise_is_added(f):
     # the same draws up to the noise, which comes last
     clean, noisy = draw(f, noise=0.0), draw(f, noise=noise)
     assert abs(float((noisy - clean).std()) / noise - 1) < 5 / math.sqrt(2 * 2 * n)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("f", [two_moons, swiss_roll, checkerboard])
+def test_what_no_points_can_be_drawn_from(f, generator):
+    for wrong in (None, 0, "generator"):
+        with pytest.raises(ValueError, match=f"generator = {wrong!r}"):
+            f(5, generator=wrong)
+    for wrong in (0, 2.0, True):
+        with pytest.raises(ValueError, match=f"n = {wrong}"):
+            f(wrong, generator=generator)
+    assert f(np.int64(5), generator=generator).shape == (5, 2)
+    if f is not checkerboard:
+        with pytest.raises(ValueError, match="noise = -1"):
+            f(5, noise=-1, generator=generator)
 
 
 def test_classes():

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import re
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import javascript
 from matplotlib.colors import to_hex, to_rgb
 
 from sdelib.book import plotting as plot
 
 NAMES = ("BLUE", "ORANGE", "GREEN", "YELLOW", "PINK", "SKY", "GREY")
-THEMES = dict(
-    re.findall(
-        r"^  (light|dark): \{(.*?)\},?$",
-        re.search(
-            r"const THEMES = \{\n(.*?)\n\};",
-            (ROOT / "sdelib/widgets/common.js").read_text(encoding="utf-8"),
-            re.S,
-        )[1].replace("\n    ", " "),
-        re.M,
-    )
-)
 # What protanopes, deuteranopes and tritanopes see of linear RGB: Machado, Oliveira & Fernandes
 # 2009, table 1, severity 1.
 SEEN = {
@@ -120,8 +108,8 @@ def test_text_in_a_figure_is_set_in_ink_and_white_text_stays_white():
     "theme, paper, panel", [("light", "#ffffff", "#f4f6f8"), ("dark", "#12181f", "#1c232b")]
 )
 def test_the_widgets_colours_too(theme, paper, panel):
-    values = dict(re.findall(r'(\w+): "(#\w{6})"', THEMES[theme]))
-    groups = re.findall(r"#\w{6}", re.search(r"groups: \[(.*?)\]", THEMES[theme])[1])
+    values = javascript("return m.THEMES", "drawing")[theme]
+    groups = values["groups"]
     assert len(groups) == 7 and all(
         contrast(color, paper) >= 3 for color in [*groups, values["dot"]]
     )

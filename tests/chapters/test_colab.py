@@ -1,19 +1,21 @@
 """Every chapter opens alone on Colab; rehearsed without Colab and without a network.
 
-A chapter runs as it stands, set-up cell and all, with smoke parameters: in an empty folder, in an
-environment of its own with a stub of google.colab and what `tools/setup/colab.toml` says Colab has, and
-nothing else. Git takes a clone of this checkout, as it is now, for the public address, and pip
-takes the packages that Colab lacks from a folder.
+A chapter runs with smoke parameters in an empty folder, in an environment with a stub of
+google.colab and what `tools/setup/colab.toml` says Colab has, and nothing else. Git takes a clone of
+this checkout, as it is now, for the public address, and pip takes the packages that Colab lacks from
+a folder. The set-up cell runs in a test of its own; the chapters share what its commands installed.
+How long each takes is measured by tools/measure/times.py.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sysconfig
-import time
 import venv
 import zipfile
 from importlib import metadata
@@ -24,13 +26,9 @@ import nbformat
 import notebooks as tool
 import pytest
 import tomllib
-from helpers import ROOT, chapters, code, missing, needed
+from helpers import ROOT, chapters, code, needed, read, tracked
 from packaging.utils import canonicalize_name
 
-SMOKE_SECONDS = 15
-NOISY = float(
-    os.environ.get("SDELIB_TIME_FACTOR", 2)
-)  # machines that run tests are slow, or busy with other things
 HAS = needed(tool.COLAB["has"]) - set(tool.COLAB["lacks"])
 LACKS = needed(tool.COLAB["lacks"]) - HAS
 BUILD = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"][
@@ -60,23 +58,12 @@ def git(*words, folder: Path) -> str:
     return done.stdout
 
 
-def tracked() -> list[str]:
-    """The files of this checkout that git knows and that are there."""
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        missing("this is not a git checkout")
-    return [
-        name
-        for name in git("ls-files", "-z", folder=ROOT).split("\0")
-        if name and (ROOT / name).is_file()
-    ]
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def address(tmp_path_factory) -> Path:
     """What stands for the public address: a repository with the files of this checkout as they are
     now, committed or not."""
     clone = tmp_path_factory.mktemp("address")
-    for name in tracked():
+    for name in [path.relative_to(ROOT) for path in tracked()]:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, clone / name)
     git("init", "-q", folder=clone)
@@ -84,16 +71,14 @@ def address(tmp_path_factory) -> Path:
         "user.name": "x",
         "user.email": "x@example.org",
         "commit.gpgsign": "false",
-        "core.compression": "0",
-        "pack.window": "0",
-    }.items():  # it is cloned for each chapter, and from a disk
+    }.items():
         git("config", key, value, folder=clone)
     git("add", "--all", "--force", folder=clone)
     git("commit", "-q", "--no-verify", "-m", "As it is now", folder=clone)
     return clone
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def wheels(tmp_path_factory) -> Path:
     """What stands for the index of packages: those that Colab lacks and those that build sdelib,
     packed again as they are installed here."""
@@ -108,30 +93,13 @@ def wheels(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture
-def colab(address, wheels, tmp_path, monkeypatch) -> str:
-    """The name of a kernel whose environment has only what Colab has."""
-    python, site = (
-        tmp_path / "env" / "bin" / "python",
-        Path(sysconfig.get_path("purelib", vars={"base": str(tmp_path / "env")})),
-    )
-    venv.create(tmp_path / "env", with_pip=False)
-    for dist in map(metadata.distribution, HAS):
-        for name in {file.parts[0] for file in dist.files} - {"..", "__pycache__"}:
-            if not (site / name).exists():  # several share the folder of a namespace
-                (site / name).symlink_to(dist.locate_file(name))
-    stub, startup = site / "google" / "colab", tmp_path / "ipython" / "profile_default" / "startup"
-    spec = tmp_path / "jupyter" / "kernels" / "colab"
-    for new in (stub, startup, spec):
-        new.mkdir(parents=True)
-    (stub / "__init__.py").touch()
-    (stub / "output.py").write_text(STUB, encoding="utf-8")
-    (startup / "colab.py").write_text("import google.colab.output", encoding="utf-8")
+def variables(address: Path, wheels: Path, folder: Path) -> dict[str, str]:
+    """What a process of the rehearsal sees: one index of packages, one address, no network."""
     nowhere = "http://127.0.0.1:9"
-    environment = {
+    return {
         "PYTHONPATH": "",
         "PYTHONNOUSERSITE": "1",
-        "IPYTHONDIR": str(tmp_path / "ipython"),
+        "IPYTHONDIR": str(folder / "ipython"),
         "MPLCONFIGDIR": matplotlib.get_cachedir(),
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_NO_INDEX": "1",
@@ -145,73 +113,97 @@ def colab(address, wheels, tmp_path, monkeypatch) -> str:
         # Without the real Fashion-MNIST: no folder is named, the cache is empty, and a download
         # finds no one.
         "SDELIB_DATA": "",
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "XDG_CACHE_HOME": str(folder / "cache"),
         "http_proxy": nowhere,
         "https_proxy": nowhere,
         "no_proxy": "",
     }
-    (spec / "kernel.json").write_text(
-        json.dumps(
-            {
-                "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-                "display_name": "Colab",
-                "language": "python",
-                "env": environment,
-            }
-        ),
-        encoding="utf-8",
-    )
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    return "colab"
+
+
+def colab(folder: Path) -> Path:
+    """The Python of a new environment in this folder that has only what Colab has."""
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
+    venv.create(folder, with_pip=False)
+    for dist in map(metadata.distribution, HAS):
+        for name in {file.parts[0] for file in dist.files} - {"..", "__pycache__"}:
+            if not (site / name).exists():  # several share the folder of a namespace
+                (site / name).symlink_to(dist.locate_file(name))
+    stub = site / "google" / "colab"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").touch()
+    (stub / "output.py").write_text(STUB, encoding="utf-8")
+    return folder / "bin" / "python"
 
 
 @pytest.fixture
-def alone(tmp_path) -> Path:
-    """An empty folder."""
-    (folder := tmp_path / "content").mkdir()
-    return folder
+def fresh(tmp_path) -> Path:
+    """The Python of a Colab on which nothing was installed yet."""
+    return colab(tmp_path / "env")
 
 
-def smoke(path: Path, folder: Path, out: Path, kernel: str, say):
-    """The notebook after a run in this folder with smoke parameters: to its end, without an error,
-    and within the budget."""
+@pytest.fixture(scope="session")
+def installed(address, wheels, tmp_path_factory) -> Path:
+    """The Python of a Colab on which the set-up cell has run: its commands, word for word."""
+    folder = tmp_path_factory.mktemp("colab")
+    python = colab(folder / "env")
+    environment = os.environ | variables(address, wheels, folder)
+    for command in re.findall(r"^ +%(pip install .*)$", tool.setup_source(), re.M):
+        done = subprocess.run(
+            [python, "-m", *shlex.split(command)], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    return python
+
+
+@pytest.fixture
+def run(address, wheels, tmp_path, monkeypatch):
+    """run(nb, python): the notebook after a run with smoke parameters, alone in an empty folder: to
+    its end, without an error."""
     import papermill
 
-    nb = nbformat.read(path, as_version=4)
-    nb.cells.append(
-        nbformat.v4.new_code_cell("__import__('time').process_time()", metadata={"tags": []})
-    )
-    start = time.monotonic()
-    nb = papermill.execute_notebook(
-        nb, out / path.name, {"SMOKE": True}, cwd=folder, kernel_name=kernel, progress_bar=False
-    )
-    setup = sum(cell.metadata.papermill.duration for cell in code(nb) if "setup" in tool.tags(cell))
-    seconds = time.monotonic() - start - setup
-    skipped = [
-        k
-        for k, cell in enumerate(nb.cells)
-        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None
-    ]
-    assert not skipped, f"the run stopped before cells {skipped}"
-    for cell in code(nb):
-        for output in cell.outputs:
-            assert output.output_type != "error"
-    busy = float(nb.cells[-1].outputs[0].data["text/plain"])
-    say(
-        f"{path.stem}, smoke parameters, as on Colab: {seconds:.1f} s, of which the processor worked {busy:.1f} s; the set-up cell {setup:.1f} s"
-    )
-    # On a busy machine the clock runs on while the chapter waits, so the smaller of the two is held
-    # to the budget.
-    assert min(seconds, busy) < NOISY * SMOKE_SECONDS, (
-        f"the budget is {SMOKE_SECONDS} s, times {NOISY:g} here"
-    )
-    return nb
+    content, spec = tmp_path / "content", tmp_path / "jupyter" / "kernels" / "colab"
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    for new in (content, spec, startup):
+        new.mkdir(parents=True)
+    (startup / "colab.py").write_text("import google.colab.output", encoding="utf-8")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+
+    def smoke(nb, python):
+        kernel = {
+            "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+            "display_name": "Colab",
+            "language": "python",
+            "env": variables(address, wheels, tmp_path),
+        }
+        (spec / "kernel.json").write_text(json.dumps(kernel), encoding="utf-8")
+        nbformat.write(nb, content / "chapter.ipynb")
+        nb = papermill.execute_notebook(
+            content / "chapter.ipynb",
+            tmp_path / "out.ipynb",
+            {"SMOKE": True},
+            cwd=content,
+            kernel_name="colab",
+            progress_bar=False,
+        )
+        assert not [
+            k
+            for k, cell in enumerate(nb.cells)
+            if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None
+        ], "the run stopped before these cells"
+        assert not [o for cell in code(nb) for o in cell.outputs if o.output_type == "error"]
+        return nb
+
+    return smoke
 
 
 @pytest.mark.slow
 @chapters
-def test_it_runs_on_colab_with_smoke_parameters(path, colab, alone, tmp_path, say):
-    smoke(Path(shutil.copy(path, alone)), alone, tmp_path, colab, say)
+def test_it_runs_on_colab_with_smoke_parameters(path, installed, run):
+    nb = read(path)
+    for cell in code(nb):
+        if "setup" in tool.tags(cell):
+            cell.source = "import google.colab"  # what the cell installs is there
+    run(nb, installed)
 
 
 LOOK = """
@@ -232,14 +224,13 @@ print(json.dumps([str(folder), *(str(p.relative_to(folder)) for p in folder.rglo
 
 
 @pytest.mark.slow
-def test_the_setup_cell_installs_all_that_a_chapter_needs(colab, alone, tmp_path, say):
+def test_the_setup_cell_installs_all_that_a_chapter_needs(fresh, run, tmp_path):
     """Every tracked file of the package, with its weights and its widgets, and what Colab lacks;
     what Colab has stays as it was, and every module of the wheel can be imported."""
     cells = [
         nbformat.v4.new_code_cell(source) for source in (LOOK, tool.setup_source(), LOOK, FILES)
     ]
-    nbformat.write(tool.tidy(nbformat.v4.new_notebook(cells=cells), "setup"), alone / "setup.ipynb")
-    nb = smoke(alone / "setup.ipynb", alone, tmp_path, colab, say)
+    nb = run(tool.tidy(nbformat.v4.new_notebook(cells=cells), "setup"), fresh)
     before, after, (folder, *files) = (
         json.loads(cell.outputs[0].text) for cell in nb.cells if "json" in cell.source
     )
@@ -249,7 +240,7 @@ def test_the_setup_cell_installs_all_that_a_chapter_needs(colab, alone, tmp_path
     assert Path(folder).is_relative_to(tmp_path / "env")
     expected = {
         name.removeprefix("sdelib/")
-        for name in tracked()
+        for name in (path.relative_to(ROOT).as_posix() for path in tracked())
         if name.startswith(("sdelib/", "results/"))
     }
     assert expected <= set(files), f"tracked, but not in the wheel: {sorted(expected - set(files))}"

@@ -10,7 +10,7 @@ import notebooks as tool
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from sdelib.widgets.live import module
+from sdelib.widgets.bundle import STORED
 
 A, B, C, UNSEEN = ("a" * 32, "b" * 32, "c" * 32, "d" * 32)
 
@@ -79,18 +79,26 @@ def test_tidy_changes_nothing_the_second_time():
     assert nb.cells[1].execution_count == 1
 
 
-def test_a_stored_widget_gets_the_present_text_of_its_module():
+def test_of_a_widget_its_picture_and_its_data_are_stored_and_no_code():
+    code = dict(_esm="code", _css="style", layout=f"IPY_MODEL_{UNSEEN}")
+    live, mixed = "sdelib.widgets.live.ExplorerWidget", "sdelib.widgets.mixture.MixtureWidget"
     models = {
-        A: model("AnyModel", _anywidget_id="sdelib.widgets.live.ExplorerWidget", _esm="old"),
-        B: model("AnyModel", _anywidget_id="sdelib.widgets.mixture.MixtureWidget", _esm="old"),
+        A: model("AnyModel", _anywidget_id=live, spec={"view": "field"}, frames="AAAA", **code),
+        B: model("AnyModel", _anywidget_id=mixed, spec={"view": "mixture"}, **code),
         C: model("AnyModel", _anywidget_id="elsewhere.Other", _esm="its own"),
+        UNSEEN: model("LayoutModel"),
     }
-    nb = tool.tidy(notebook(view(A), view(B), view(C), models=models), "01")
-    assert [m["state"]["_esm"] for m in tool.widget_models(nb).values()] == [
-        module("explorer.js"),
-        module("mixture.js"),
-        "its own",
-    ]
+    shown = [view(A), view(B), view(C)]
+    for output in shown[:2]:
+        output.data["image/png"] = "iVBORw0K"
+    nb = tool.tidy(notebook(*shown, models=models), "01")
+    first, second, third = nb.cells[1].outputs
+    assert first.data == second.data == {"image/png": "iVBORw0K"}
+    assert first.metadata == {STORED: {"spec": {"view": "field"}, "frames": "AAAA"}}
+    assert second.metadata == {STORED: {"spec": {"view": "mixture"}}}
+    assert set(third.data) == {tool.VIEW} and not third.metadata
+    assert [m["state"]["_esm"] for m in tool.widget_models(nb).values()] == ["its own"]
+    assert tool.tidy(copy.deepcopy(nb), "01") == nb
 
 
 @pytest.mark.parametrize(

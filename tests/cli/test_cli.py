@@ -11,15 +11,15 @@ import torch
 from helpers import REAL, ROOT, call, draw, gaussian, shell, small_train
 from helpers import drawn as read
 
-from sdelib.book.classifier import GarmentClassifier, features
+from sdelib.book.classifier import ClassificationLoss, GarmentClassifier, features
 from sdelib.book.data import CLASSES, FASHION_MNIST_DISTANCE
 from sdelib.denoiser import SIGMA_MIN, first_time, score_from
+from sdelib.families import VE, VP, NoiseLevel
 from sdelib.grids import karras_times
 from sdelib.metrics import moments
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
 from sdelib.sampling import GRIDS, SOLVERS, in_batches, sample_images
-from sdelib.sdes import VE, VP, NoiseLevel
 from sdelib.solvers import euler_maruyama, heun
 
 # ---- as a reader would run it
@@ -220,7 +220,7 @@ def test_chunks_are_drawn_each_with_its_own_seed_and_labels(bundled, tmp_path):
     )  # image 6 was told the class 6
 
 
-def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch):
+def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch, capsys):
     out, drawn = tmp_path / "a.npz", []
     whole = tmp_path / "whole.npz"
     assert draw(whole, "--chunk", 2, n=7) == 0
@@ -235,8 +235,9 @@ def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch):
         return once(*args, **how)
 
     monkeypatch.setattr(sampling, "sample_images", stops)
-    with pytest.raises(KeyboardInterrupt):
-        draw(out, "--chunk", 2, n=7)
+    assert draw(out, "--chunk", 2, n=7) == 130
+    said = capsys.readouterr().err
+    assert f"{out}.parts keeps 2 of 4 chunks" in said and "Traceback" not in said
     assert not out.exists() and [p.name for p in sorted((tmp_path / "a.npz.parts").iterdir())] == [
         "000000.npz",
         "000001.npz",
@@ -245,9 +246,8 @@ def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch):
     assert draw(out, "--chunk", 2, n=7) == 0
     assert drawn == [2, 2, 2, 2, 2, 1] and np.array_equal(read(out)[0], read(whole)[0])
     assert not (tmp_path / "a.npz.parts").exists()
-    with pytest.raises(KeyboardInterrupt):
-        drawn.clear()
-        draw(out, "--chunk", 2, n=7)
+    drawn.clear()
+    assert draw(out, "--chunk", 2, n=7) == 130
     drawn.extend([0])
     assert draw(out, "--chunk", 2, "--seed", 1, n=7) == 0 and drawn[4:] == [
         2,
@@ -255,6 +255,19 @@ def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch):
         2,
         1,
     ]  # parts of other settings are not taken
+
+
+def interrupt(*args, **how):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.fault
+def test_a_run_without_chunks_that_was_stopped_keeps_nothing(
+    bundled, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("sdelib.sampling.sample_images", interrupt)
+    assert draw(tmp_path / "a.npz") == 130
+    assert "--chunk" in capsys.readouterr().err and not (tmp_path / "a.npz").exists()
 
 
 @pytest.mark.slow
@@ -449,6 +462,13 @@ def test_wrong_arguments_end_in_2_with_what_is_allowed(bundled, tmp_path, capsys
 
 
 @pytest.mark.fault
+def test_a_score_that_does_not_say_what_noise_it_knows(bundled, tmp_path, capsys):
+    weights.save("denoiser", weights.load("denoiser"), {})
+    assert draw(tmp_path / "x.npz") == 2
+    assert "denoiser does not say what noise" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.fault
 def test_cuda_that_is_missing(bundled, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert call("sample", "--device", "cuda", "--out", tmp_path / "x.npz") == 2
@@ -573,8 +593,10 @@ def test_train_bundles_with_provenance(bundled, stand_in, tmp_path, capsys):
             == 0
         )
     assert "bundled as" in capsys.readouterr().out
-    assert weights.load("mine").sde == VE.power(30.0)
+    assert weights.load("mine").sde == (sde := VE.power(30.0))
     facts = weights.provenance("mine")
+    ends = sde.ratio(torch.tensor([1e-5, 1.0], dtype=torch.float64))
+    assert facts["ratios"] == ends.tolist()  # the times that DenoisingLoss draws
     assert (
         facts["steps"] == 3
         and facts["seed"] == 7
@@ -605,6 +627,27 @@ def test_train_bundles_with_provenance(bundled, stand_in, tmp_path, capsys):
         "seed = 7, not 8" in capsys.readouterr().err
         and weights.sums()["mine.safetensors"] == before
     )
+
+
+@pytest.mark.fault
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+@pytest.mark.parametrize("stop, word", [(4, "keeps the first 2 of 5"), (1, "--every 2"), (1, None)])
+def test_a_training_that_was_stopped_says_what_is_kept(
+    bundled, stand_in, tmp_path, monkeypatch, capsys, stop, word
+):
+    """Ctrl-C in the step `stop`, where a checkpoint is written every second step."""
+    calls, loss, path = [], ClassificationLoss.__call__, tmp_path / "run.safetensors"
+
+    def interrupted(self, *args):
+        calls.append(len(calls))
+        return loss(self, *args) if len(calls) < stop else interrupt()
+
+    monkeypatch.setattr(ClassificationLoss, "__call__", interrupted)
+    keep = ["--bundle", "mine"] + (["--checkpoint", path] if word else [])
+    assert small_train(tmp_path, "--what", "classifier", *keep, steps=5) == 130
+    said = capsys.readouterr().err
+    assert (word or "--checkpoint FILE") in said and "Traceback" not in said
+    assert path.exists() == (stop == 4) and "mine" not in weights.names()
 
 
 def test_train_from_bundled_weights(bundled, stand_in, tmp_path, capsys):
@@ -642,6 +685,7 @@ def test_train_on_a_ladder(bundled, stand_in, tmp_path, capsys):
     with pytest.warns(UserWarning):
         assert small_train(tmp_path, "--what", "ladder", "--bundle", "mine") == 0
     assert weights.load("mine").sde == NoiseLevel(FASHION_MNIST_DISTANCE)
+    assert weights.provenance("mine")["ratios"] == pytest.approx([0.01, FASHION_MNIST_DISTANCE])
     for options in (["--sigma-min", 30], ["--sigma-min", 0]):
         assert small_train(tmp_path, "--what", "ladder", "--bundle", "x", *options) == 2
     assert "sigma" in capsys.readouterr().err

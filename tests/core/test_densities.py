@@ -7,10 +7,11 @@ import torch
 
 from sdelib.book.toys import garden, two_modes
 from sdelib.brownian import WhiteNoise
-from sdelib.densities import EmpiricalDensity, GaussianMixture
+from sdelib.densities import GaussianMixture
+from sdelib.empirical import EmpiricalDensity
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import uniform_times
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import solve
+from sdelib.integration import solve
 
 ONE_D = GaussianMixture([0.3, 0.7], torch.tensor([[-1.0], [2.0]], dtype=torch.float64), [0.5, 1.2])
 MIXTURES = {"garden": garden(torch.float64), "two_modes": two_modes(torch.float64), "one_d": ONE_D}
@@ -215,19 +216,19 @@ def test_shapes_and_dtypes(mixture):
         (lambda: GaussianMixture([1.0, 1.0], torch.zeros(2, 2), [1.0, 1.0, 1.0]), "covariances"),
         (
             lambda: GaussianMixture([1.0], torch.zeros(1, 2), torch.ones(1, 3, 3)),
-            r"covariances has shape \(1, 3, 3\)",
+            r"covariances.*\(1, 3, 3\)",
         ),
         (
             lambda: GaussianMixture(
                 [1.0], torch.zeros(1, 2), torch.tensor([[[1.0, 0.5], [0.2, 1.0]]])
             ),
-            "symmetric",
+            r"covariances = .*0\.5",
         ),
         (
             lambda: GaussianMixture(
                 [1.0], torch.zeros(1, 2), torch.tensor([[[1.0, 2.0], [2.0, 1.0]]])
             ),
-            "eigenvalue -1",
+            r"covariances = .*2\.0",
         ),
         (lambda: two_modes().log_prob(torch.zeros(4, 3)), r"x has shape \(4, 3\)"),
         (lambda: two_modes().score(torch.tensor(1.0)), r"x has shape \(\)"),
@@ -333,6 +334,13 @@ def test_nothing_larger_than_the_stated_memory_is_made():
     assert Largest.numel <= max(batch * 40, 16 * batch, 2000), Largest.numel
 
 
+def test_away_from_the_cpu_the_perfect_score_looks_at_no_number():
+    """On the meta device there are none to look at: a check that read one would raise."""
+    p, x = EmpiricalDensity(data().to("meta"), 1.0, batch=20), data(5, seed=2).to("meta")
+    std = torch.empty((), device="meta")
+    assert p.blurred(std).score(x).shape == x.shape and p.blurred(0.3).log_prob(x).shape == (5,)
+
+
 def test_far_from_all_points_it_stays_finite():
     p, x = EmpiricalDensity(data(), 0.01), torch.full((1, 3), 1e3, dtype=torch.float64)
     assert bool(torch.isfinite(p.score(x)).all() & torch.isfinite(p.log_prob(x)).all())
@@ -375,7 +383,7 @@ def test_sampling_with_the_perfect_score_returns_the_points():
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: EmpiricalDensity(torch.zeros(0, 3), 1.0), r"points has shape \(0, 3\)"),
+        (lambda: EmpiricalDensity(torch.zeros(0, 3), 1.0), r"points.*\(0, 3\)"),
         (lambda: EmpiricalDensity(torch.zeros(4), 1.0), r"points has shape \(4,\)"),
         (lambda: EmpiricalDensity(torch.zeros(4, 3, dtype=torch.long), 1.0), "int64"),
         (lambda: EmpiricalDensity(torch.zeros(4, 3), 0.0), r"std = 0\.0"),

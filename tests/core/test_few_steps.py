@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from sdelib.book.toys import GeometricBrownian, garden
-from sdelib.brownian import Still, WhiteNoise
+from sdelib.brownian import BrownianPath, Still, WhiteNoise
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.few_steps import DPMSolver, EDMHeun
 from sdelib.grids import geometric_times, karras_times, uniform_times
+from sdelib.integration import Counted, integrate, solve, trajectory
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import Counted, heun, integrate, solve, trajectory
+from sdelib.solvers import heun
 
 PROCESSES = [VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VP", "SubVP", "NoiseLevel"]
@@ -160,20 +161,23 @@ def test_first_order_without_noise_is_ddim():
     )
 
 
-def test_it_starts_anew_where_it_must():
-    """The same object gives the same answer twice, and after a solve of another shape."""
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_one_object_serves_many_solves_at_a_time(eta):
+    """Two interleaved solves, and one that begins where another ended, to the last bit as apart."""
     sde = VP()
-    back, times = (
-        Reverse(sde, garden(torch.float64).score_of(sde), 0.0),
-        geometric_times(sde, 1.0, 0.01, 8),
-    )
-    x = torch.randn(7, 2, generator=torch.Generator().manual_seed(2), **f64)
+    back = Reverse(sde, garden(torch.float64).score_of(sde), eta)
+    times = geometric_times(sde, 1.0, 0.01, 8)
+    one, two = torch.randn(2, 7, 2, generator=torch.Generator().manual_seed(2), **f64)
+    noise = BrownianPath(times, one, generator=torch.Generator().manual_seed(3))
+    apart = [trajectory(back, x, times, DPMSolver(), noise=noise) for x in (one, two)]
     step = DPMSolver()
-    first = solve(back, x, times, step, noise=Still(x))
-    solve(back, x[:3], times[:4], step, noise=Still(x[:3]))
-    assert torch.equal(solve(back, x, times, step, noise=Still(x)), first)
-    # so that the test can fail: the memory does matter
-    assert not torch.allclose(solve(back, x, times, DPMSolver(1), noise=Still(x)), first, atol=1e-3)
+    both = [integrate(back, x, times, step, noise=noise) for x in (one, two)]
+    for k, states in enumerate(zip(*both, strict=True)):
+        assert all(torch.equal(x, alone[k + 1]) for x, alone in zip(states, apart, strict=True))
+    half = solve(back, one, times[:5], step, noise=noise)  # the second half begins anew
+    fresh = solve(back, half, times[4:], DPMSolver(), noise=noise)
+    assert torch.equal(solve(back, half, times[4:], step, noise=noise), fresh)
+    assert not torch.equal(fresh, apart[0][-1])
 
 
 def test_edm_without_churn_is_heun_where_time_is_the_noise_level():
@@ -280,12 +284,12 @@ def test_cost():
             "sde.eta = 1",
         ),
         (
-            lambda: DPMSolver()(
+            lambda: solve(
                 Reverse(VP(), lambda x, t: x * math.nan),
                 torch.ones(2, 1),
-                torch.tensor(1.0),
-                torch.tensor(-0.1),
-                torch.zeros(2, 1),
+                uniform_times(1.0, 0.5, 2),
+                DPMSolver(),
+                noise=Still(torch.ones(2, 1)),
             ),
             "score",
         ),

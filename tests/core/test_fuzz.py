@@ -24,11 +24,17 @@ from hypothesis import strategies as st
 import sdelib
 from sdelib import (
     brownian,
+    checks,
     denoiser,
     densities,
+    dequantisation,
+    empirical,
+    families,
     few_steps,
     flow_matching,
+    grids,
     guidance,
+    integration,
     inverse_problems,
     langevin,
     likelihood,
@@ -36,14 +42,16 @@ from sdelib import (
     networks,
     predictor_corrector,
     probability_flow,
+    reversal,
     sampling,
     score_matching,
-    sdes,
     solvers,
+    state_rules,
     widgets,
 )
-from sdelib.book import data, plotting
+from sdelib.book import classifier, data, plotting, toys
 from sdelib.book import four_errors as errors
+from sdelib.checks import finite
 from sdelib.widgets import frames
 
 configuration.set_hypothesis_home_dir(
@@ -184,6 +192,11 @@ def shaped(out, x):
     return out
 
 
+def looped(out, x):
+    """What the time loop does with a score or a velocity: it looks at its numbers once a step."""
+    return finite("score(x, t)", shaped(out, x))
+
+
 def made(draw, kind, **values):
     """kind(**some of the values), each drawn; the others have their defaults."""
     return kind(**{name: draw(v) for name, v in values.items() if draw(st.booleans())})
@@ -195,24 +208,24 @@ def normal(x, t):
 
 
 PROCESSES = (
-    sdes.VE(),
-    sdes.VE.power(25.0),
-    sdes.VP(),
-    sdes.SubVP(),
-    sdes.NoiseLevel(),
+    families.VE(),
+    families.VE.power(25.0),
+    families.VP(),
+    families.SubVP(),
+    families.NoiseLevel(),
     flow_matching.StraightPath(),
 )
 PROCESS = st.sampled_from(PROCESSES)
-GARDEN = densities.garden()
+GARDEN = toys.garden()
 
 
 # ---------------------------------------------------------------- processes
 
 KINDS = {
-    sdes.VE: ("sigma_min", "sigma_max", "T"),
-    sdes.VP: ("beta_min", "beta_max", "T"),
-    sdes.SubVP: ("beta_min", "beta_max", "T"),
-    sdes.NoiseLevel: ("T",),
+    families.VE: ("sigma_min", "sigma_max", "T"),
+    families.VP: ("beta_min", "beta_max", "T"),
+    families.SubVP: ("beta_min", "beta_max", "T"),
+    families.NoiseLevel: ("T",),
     flow_matching.StraightPath: ("T",),
 }
 
@@ -241,7 +254,7 @@ def test_gaussian_processes(f, draw):
     return out
 
 
-@fuzzed(sdes.VE.power, flow_matching.StraightPath.up_to)
+@fuzzed(families.VE.power, flow_matching.StraightPath.up_to)
 def test_processes_by_one_number(f, draw):
     sde = f(draw(often((2.0, 25.0), *EXTREME, 1.0, 1 + 1e-15)))
     return (
@@ -252,37 +265,37 @@ def test_processes_by_one_number(f, draw):
     )
 
 
-@fuzzed(sdes.OrnsteinUhlenbeck, sdes.GeometricBrownian)
+@fuzzed(toys.OrnsteinUhlenbeck, toys.GeometricBrownian)
 def test_processes_with_exact_laws(f, draw):
+    ou = f is toys.OrnsteinUhlenbeck
     sde = made(
         draw,
         f,
-        sigma=POSITIVE,
         mu=POSITIVE,
-        **({"theta": POSITIVE} if f is sdes.OrnsteinUhlenbeck else {}),
+        **({"theta": POSITIVE, "sigma": POSITIVE} if ou else {"nu": POSITIVE}),
     )
     x = points(draw)
     t = time(draw, x)
     out = [shaped(sde.drift(x, t), x), (sde.diffusion(x, t) * x).expand_as(x)]
     return out + (
         [*sde.law(x, t)]
-        if f is sdes.OrnsteinUhlenbeck
+        if f is toys.OrnsteinUhlenbeck
         else [shaped(sde.path(x, t, torch.zeros_like(x)), x)]
     )
 
 
-@fuzzed(sdes.Langevin, sdes.Reverse)
+@fuzzed(langevin.Langevin, reversal.Reverse)
 def test_processes_of_a_score(f, draw):
     x, bad = points(draw), draw(often((0.0,), math.nan, math.inf))
     forward, t = draw(PROCESS), time(draw, x)
-    if f is sdes.Langevin:
+    if f is langevin.Langevin:
         sde = f(lambda x: -x + bad, draw(POSITIVE))
     else:
         sde = f(forward, lambda x, t: -x + bad, draw(POSITIVE))
     return shaped(sde.drift(x, t), x), sde.diffusion(x, t) * torch.ones_like(x)
 
 
-@fuzzed(sdes.like)
+@fuzzed(checks.like)
 def test_like(f, draw):
     x = points(draw)
     t = f(time(draw, x), x)
@@ -303,10 +316,10 @@ def test_noise(f, draw):
     return shaped(noise(a, b), x), shaped(noise.area(a, b), x)
 
 
-@fuzzed(solvers.uniform_times, solvers.geometric_times, solvers.karras_times)
+@fuzzed(grids.uniform_times, grids.geometric_times, grids.karras_times)
 def test_grids(f, draw):
-    how = () if f is solvers.uniform_times else (draw(PROCESS),)
-    rho = {"rho": draw(size(1.0, 7.0))} if f is solvers.karras_times and draw(st.booleans()) else {}
+    how = () if f is grids.uniform_times else (draw(PROCESS),)
+    rho = {"rho": draw(size(1.0, 7.0))} if f is grids.karras_times and draw(st.booleans()) else {}
     times = f(*how, draw(TIME), draw(TIME), draw(often((1, 4), 0, -1, 2.5, math.nan)), **rho)
     gaps = times.diff()
     assert times.dtype == torch.float64 and bool((gaps > 0).all() | (gaps < 0).all())
@@ -336,11 +349,11 @@ def grid(draw, sde):
 
 def solved(draw, step, eta, images=False):
     sde, x = draw(PROCESS), points(draw)
-    sde, times = sdes.Reverse(sde, normal, eta), grid(draw, sde)
+    sde, times = reversal.Reverse(sde, normal, eta), grid(draw, sde)
     noise = draw(
         st.sampled_from([brownian.Still(x), brownian.WhiteNoise(x, generator=generator())])
     )
-    return shaped(solvers.solve(sde, x, times, step, noise=noise), x)
+    return shaped(integration.solve(sde, x, times, step, noise=noise), x)
 
 
 @fuzzed(*STEPS)
@@ -375,39 +388,39 @@ def test_steps_with_settings(f, draw):
     )
 
 
-@fuzzed(solvers.integrate, solvers.solve, solvers.trajectory)
+@fuzzed(integration.integrate, integration.solve, integration.trajectory)
 def test_the_time_loop(f, draw):
     x = points(draw)
     sde = draw(
         st.sampled_from(
-            [sdes.OrnsteinUhlenbeck(), sdes.GeometricBrownian(), sdes.Langevin(lambda x: -x)]
+            [toys.OrnsteinUhlenbeck(), toys.GeometricBrownian(), langevin.Langevin(lambda x: -x)]
         )
     )
-    out = f(sde, x, grid(draw, sdes.VE()), noise=brownian.WhiteNoise(x, generator=generator()))
-    return [shaped(a, x) for a in out] if f is not solvers.solve else shaped(out, x)
+    out = f(sde, x, grid(draw, families.VE()), noise=brownian.WhiteNoise(x, generator=generator()))
+    return [shaped(a, x) for a in out] if f is not integration.solve else shaped(out, x)
 
 
-@fuzzed(solvers.adaptive, examples=20)
+@fuzzed(integration.adaptive, examples=20)
 def test_adaptive(f, draw):
     x, (start, stop) = points(draw), (draw(size(0.9, 1.0)), draw(size(0.5, 0.6)))
     noise = brownian.WhiteNoise(x, generator=generator())
     how = {name: draw(size(0.1, 0.3)) for name in ("rtol", "atol", "first")}
     steps = list(
         itertools.islice(
-            f(sdes.Reverse(sdes.VP(), normal), x, start, stop, noise=noise, **how), 200
+            f(reversal.Reverse(families.VP(), normal), x, start, stop, noise=noise, **how), 200
         )
     )
     return [shaped(y, x) for _, y in steps]
 
 
-@fuzzed(solvers.denoise)
+@fuzzed(reversal.denoise)
 def test_denoise(f, draw):
     x = points(draw)
     t = time(draw, x)
     return shaped(f(draw(PROCESS), normal, x, t), x)
 
 
-@fuzzed(solvers.Counted)
+@fuzzed(integration.Counted)
 def test_counted(f, draw):
     counted, x = f(normal), points(draw)
     return shaped(counted(x, time(draw, x)), x), counted.calls
@@ -473,7 +486,7 @@ def test_mixtures(f, draw):
     )
 
 
-@fuzzed(densities.EmpiricalDensity, examples=60)
+@fuzzed(empirical.EmpiricalDensity, examples=60)
 def test_empirical_densities(f, draw):
     y = points(draw, often(((4, 2),), (1, 2), (0, 2), (4,), (4, 1, 3, 3), (4, 0)))
     x = points(draw, often(((3, 2), (1, 2)), (0, 2), (2,), (), (2, 1, 3, 3)))
@@ -502,7 +515,7 @@ def test_empirical_densities(f, draw):
     )
 
 
-@fuzzed(densities.two_modes, densities.garden)
+@fuzzed(toys.two_modes, toys.garden)
 def test_known_densities(f, draw):
     dtype = draw(DTYPE)
     mixture = f(dtype)
@@ -582,7 +595,7 @@ def test_losses_of_many_levels(f, draw):
 @fuzzed(flow_matching.velocity_from_score, flow_matching.score_from_velocity)
 def test_velocities(f, draw):
     x = points(draw)
-    return shaped(f(normal, draw(PROCESS))(x, time(draw, x)), x)
+    return looped(f(normal, draw(PROCESS))(x, time(draw, x)), x)
 
 
 @fuzzed(flow_matching.conditional_velocity)
@@ -605,13 +618,13 @@ def test_conditional_velocity(f, draw):
 
 torch.manual_seed(0)
 NETWORKS = {
-    networks.ScoreMLP: networks.ScoreMLP(sdes.VE(), width=16),
-    networks.ScoreUNet: networks.ScoreUNet(sdes.VE(), (16, 16)),
-    flow_matching.VelocityMLP: flow_matching.VelocityMLP(sdes.VE(), width=16),
+    networks.ScoreMLP: networks.ScoreMLP(families.VE(), width=16),
+    networks.ScoreUNet: networks.ScoreUNet(families.VE(), (16, 16)),
+    flow_matching.VelocityMLP: flow_matching.VelocityMLP(families.VE(), width=16),
 }
 DENOISER = denoiser.Denoiser((16, 16)).requires_grad_(False)
-CLASSIFIER = metrics.GarmentClassifier(8, 12).requires_grad_(False)
-NOISY = guidance.NoisyClassifier((16, 16)).requires_grad_(False)
+CLASSIFIER = classifier.GarmentClassifier(8, 12).requires_grad_(False)
+NOISY = classifier.NoisyClassifier((16, 16)).requires_grad_(False)
 LABEL = often((None, 3), -1, 10, -2, 2.5)
 
 
@@ -632,22 +645,25 @@ def test_unet(f, draw):
     )
 
 
-@fuzzed(denoiser.Denoiser, guidance.NoisyClassifier, metrics.GarmentClassifier)
+@fuzzed(denoiser.Denoiser, classifier.NoisyClassifier, classifier.GarmentClassifier)
 def test_networks_of_noisy_images(f, draw):
     x = points(draw, IMAGES)
-    if f is metrics.GarmentClassifier:
+    if f is classifier.GarmentClassifier:
         return CLASSIFIER(x), CLASSIFIER.embed(x)
     sigma = time(draw, x, POSITIVE)
     return shaped(DENOISER(x, sigma, draw(LABEL)), x) if f is denoiser.Denoiser else NOISY(x, sigma)
 
 
 @fuzzed(
-    denoiser.DenoiserLoss, guidance.NoisyClassificationLoss, metrics.ClassificationLoss, examples=20
+    denoiser.DenoiserLoss,
+    classifier.NoisyClassificationLoss,
+    classifier.ClassificationLoss,
+    examples=20,
 )
 def test_losses_of_images(f, draw):
     x, ordinary = points(draw, IMAGES), st.sampled_from((-1.2, 0.5))
     label = torch.zeros(draw(often((len(x) if x.ndim else 1,), 7)), dtype=torch.long)
-    if f is metrics.ClassificationLoss:
+    if f is classifier.ClassificationLoss:
         loss, network = f(draw(often((0.05,), -1.0, 2.0, math.nan))), CLASSIFIER
     elif f is denoiser.DenoiserLoss:
         how = dict(mean=size(-1.2), std=POSITIVE, spread=POSITIVE, drop=POSITIVE, data_std=POSITIVE)
@@ -661,7 +677,7 @@ def test_losses_of_images(f, draw):
 
 def mean_of_normal(x, sigma, label=None):
     """The exact denoiser of data ~ N(0, I)."""
-    return x / (1 + sdes.like(sigma, x) ** 2)
+    return x / (1 + checks.like(sigma, x) ** 2)
 
 
 @fuzzed(denoiser.score_from, examples=60)
@@ -696,7 +712,9 @@ def test_guidance(f, draw):
         return shaped(f(normal, normal, draw(POSITIVE))(x, time(draw, x)), x)
     x = points(draw, IMAGES)
     return shaped(
-        f(NOISY, sdes.VE(), draw(often((3, torch.tensor([1, 2])), 10, -1, 2.5)))(x, time(draw, x)),
+        f(NOISY, families.VE(), draw(often((3, torch.tensor([1, 2])), 10, -1, 2.5)))(
+            x, time(draw, x)
+        ),
         x,
     )
 
@@ -798,13 +816,13 @@ def test_posterior_scores(f, draw):
     score = inverse_problems.posterior_score(
         normal, draw(PROCESS), A, y, draw(POSITIVE), covariance, **how
     )
-    return shaped(score(x, time(draw, x)), x)
+    return looped(score(x, time(draw, x)), x)
 
 
-@fuzzed(inverse_problems.Replacement, inverse_problems.DPS)
+@fuzzed(state_rules.Replacement, state_rules.DPS)
 def test_steps_that_correct(f, draw):
     A, y, _ = posed(draw)
-    how = {"generator": generator()} if f is inverse_problems.Replacement else {}
+    how = {"generator": generator()} if f is state_rules.Replacement else {}
     return solved(draw, f(solvers.euler_maruyama, A, y, draw(POSITIVE), **how), 1.0)
 
 
@@ -875,7 +893,7 @@ def test_ladders(f, draw):
     )
 
 
-@fuzzed(langevin.largest_distance)
+@fuzzed(data.largest_distance)
 def test_largest_distance(f, draw):
     x = points(draw)
     found = f(x, batch=draw(st.sampled_from((512, 2))))
@@ -893,7 +911,7 @@ def test_largest_distance(f, draw):
 
 @fuzzed(probability_flow.flow, probability_flow.encode, probability_flow.decode, examples=20)
 def test_flows(f, draw):
-    sde, x = draw(st.sampled_from((sdes.VP(), sdes.VE(0.1, 5.0)))), points(draw)
+    sde, x = draw(st.sampled_from((families.VP(), families.VE(0.1, 5.0)))), points(draw)
     how = {name: draw(often((0.01, 0.1), *EXTREME[4:])) for name in ("rtol", "atol")}
     if f is probability_flow.flow:
         y, nfe = f(sde, normal, x, draw(size(0.1, 1.0)), draw(size(0.5, 0.9)), **how)
@@ -902,24 +920,24 @@ def test_flows(f, draw):
 
 
 @fuzzed(
-    probability_flow.log_likelihood,
-    probability_flow.exact_trace,
-    probability_flow.Hutchinson,
-    probability_flow.prior_log_prob,
+    likelihood.log_likelihood,
+    likelihood.exact_trace,
+    likelihood.Hutchinson,
+    likelihood.prior_log_prob,
     examples=20,
 )
 def test_likelihoods(f, draw):
-    sde, x = draw(st.sampled_from((sdes.VP(), sdes.VE(0.1, 5.0)))), points(draw)
-    trace = probability_flow.exact_trace
-    if f is probability_flow.Hutchinson:
+    sde, x = draw(st.sampled_from((families.VP(), families.VE(0.1, 5.0)))), points(draw)
+    trace = likelihood.exact_trace
+    if f is likelihood.Hutchinson:
         trace = f(
             x, draw(often((2, 3), 0, -1, 1.5)), gaussian=draw(st.booleans()), generator=generator()
         )
-    terminal = probability_flow.prior_log_prob(sde)
-    if f is probability_flow.prior_log_prob:
+    terminal = likelihood.prior_log_prob(sde)
+    if f is likelihood.prior_log_prob:
         assert terminal(x).shape == x.shape[:1]
         return terminal(x)
-    out = probability_flow.log_likelihood(
+    out = likelihood.log_likelihood(
         sde,
         normal,
         x,
@@ -941,17 +959,17 @@ def test_interpolate(f, draw):
     return f(a, b, torch.tensor([0.0, draw(TIME)]))
 
 
-@fuzzed(probability_flow.grey_levels, probability_flow.dequantise)
+@fuzzed(dequantisation.grey_levels, dequantisation.dequantise)
 def test_grey_levels(f, draw):
     k = (points(draw, IMAGES).double().abs() * 50).round().clamp(0, draw(often((255,), 300)))
     x = (k / 255).to(draw(DTYPE))
-    out = shaped(f(x) if f is probability_flow.grey_levels else f(x, generator=generator()), x)
-    levels = out if f is probability_flow.grey_levels else (out.double() * 256).floor()
+    out = shaped(f(x) if f is dequantisation.grey_levels else f(x, generator=generator()), x)
+    levels = out if f is dequantisation.grey_levels else (out.double() * 256).floor()
     assert torch.equal(levels.double(), k)
     return out
 
 
-@fuzzed(probability_flow.bits_per_dim)
+@fuzzed(dequantisation.bits_per_dim)
 def test_bits_per_dim(f, draw):
     log_p = points(draw, often(((3,), ()), (0,)), often((torch.float64,), torch.float32))
     d, width = draw(often((1, 784), 0, -1, math.nan, math.inf)), draw(POSITIVE)
@@ -963,7 +981,7 @@ def test_bits_per_dim(f, draw):
 LEVELS = torch.linspace(0, 1, 4)
 
 
-@fuzzed(likelihood.Decoder, likelihood.Decoder.fit, likelihood.diffusion_bound)
+@fuzzed(dequantisation.Decoder, dequantisation.Decoder.fit, dequantisation.diffusion_bound)
 def test_decoders(f, draw):
     levels = draw(
         often((LEVELS,), LEVELS[:1], LEVELS.flip(0), LEVELS[:, None], torch.full((4,), math.nan))
@@ -974,7 +992,7 @@ def test_decoders(f, draw):
     )
     x = points(draw, often(((3, 2),), (0, 2), (3,), ())).clamp(0, 1)
     k = (x.double() * 3).round()
-    if f is likelihood.Decoder:
+    if f is dequantisation.Decoder:
         black = torch.full((3,), draw(size(0.5)), dtype=torch.float64).float()
         decoder = f(
             levels,
@@ -984,10 +1002,10 @@ def test_decoders(f, draw):
             black,
         )
     else:
-        decoder = likelihood.Decoder.fit(
+        decoder = dequantisation.Decoder.fit(
             x, k, levels, sigma, w, bins=draw(st.sampled_from((60, 1)))
         )
-    if f is likelihood.diffusion_bound:
+    if f is dequantisation.diffusion_bound:
         out = f(
             mean_of_normal,
             x,
@@ -1002,7 +1020,7 @@ def test_decoders(f, draw):
     return out
 
 
-@fuzzed(likelihood.gaussian_bound)
+@fuzzed(dequantisation.gaussian_bound)
 def test_gaussian_bound(f, draw):
     x = points(draw)
     n = len(x) if x.ndim else 1
@@ -1050,10 +1068,10 @@ def test_distances_of_samples(f, draw):
     )
 
 
-@fuzzed(metrics.features, metrics.accuracy, examples=20)
+@fuzzed(classifier.features, classifier.accuracy, examples=20)
 def test_of_the_classifier(f, draw):
     x, batch = points(draw, IMAGES), draw(st.sampled_from((500, 1)))
-    if f is metrics.features:
+    if f is classifier.features:
         return f(x, CLASSIFIER, batch=batch)
     return f(
         x,
@@ -1069,7 +1087,7 @@ def test_four_errors(f, draw):
     how = dict(
         n=draw(COUNT), eta=draw(often((1.0, 0.0), -1.0, math.nan)), fine=draw(often((10,), 0, -1))
     )
-    four = f(GARDEN, sdes.VP(), normal, times, generator=generator(), **how)
+    four = f(GARDEN, families.VP(), normal, times, generator=generator(), **how)
     return four.split(), four.floor(generator=generator())
 
 
@@ -1247,15 +1265,18 @@ EXCUSED = {
     "sdelib.book.data.fashion_mnist": "takes files; test_data and test_faults",
     "sdelib.book.classifier.stored_moments": "reads one bundled file",
     "sdelib.book.four_errors.Distance": "what FourErrors returns",
-    "sdelib.probability_flow.Likelihood": "what log_likelihood returns",
+    "sdelib.likelihood.Likelihood": "what log_likelihood returns",
     "sdelib.widgets.Frame": "what field, particles and images return",
     "sdelib.widgets.frames.Frame": "what field, particles and images return",
     "sdelib.sdes.SDE": "abstract",
     "sdelib.sdes.GaussianSDE": "abstract; all that it defines is fuzzed in its five kinds",
-    "sdelib.networks.on_gpu": "takes a network; test_networks and test_gpu",
-    "sdelib.networks.device_name": "takes a device; test_networks and test_gpu",
+    "sdelib.own.devices.on_gpu": "takes a network; test_networks and test_gpu",
+    "sdelib.own.devices.device_name": "takes a device; test_networks and test_gpu",
     "sdelib.networks.ScoreNetwork": "abstract",
     "sdelib.inverse_problems.Operator": "abstract",
+    "sdelib.inverse_problems.measured": "judges y inside posterior_score, Replacement and DPS",
+    "sdelib.inverse_problems.conjugate_gradients": "the solver inside posterior_score",
+    "sdelib.probability_flow.solve_rk45": "the solver inside flow and log_likelihood",
     **{
         f"sdelib.book.plotting.{name}": "draws; matplotlib is the judge, and test_plotting"
         for name in ("style", "figure", "show_density", "show_arrows", "show_images", "label_line")

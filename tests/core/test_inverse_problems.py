@@ -11,16 +11,16 @@ import torch
 from sdelib.book.toys import garden
 from sdelib.brownian import WhiteNoise
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.few_steps import DPMSolver
 from sdelib.grids import karras_times
+from sdelib.integration import integrate
 from sdelib.inverse_problems import (
-    DPS,
     Blur,
     Identity,
     Mask,
     Matrix,
     Pool,
-    Replacement,
     conjugate_gradients,
     isotropic,
     no_covariance,
@@ -29,8 +29,8 @@ from sdelib.inverse_problems import (
     tweedie,
 )
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import euler_maruyama, integrate
+from sdelib.solvers import euler_maruyama
+from sdelib.state_rules import DPS, Replacement
 
 f64 = dict(dtype=torch.float64)
 PRIOR = GaussianMixture(
@@ -136,7 +136,7 @@ def test_conditioned_is_bayes_rule():
     product = prior.log_prob(x) - (x @ A.T - y).square().sum(1) / (2 * sigma_y**2)
     gap = posterior.log_prob(x) - product  # −log p(y), the same for every x
     assert gap.std() < 1e-10
-    with pytest.raises(ValueError, match="A has shape"):
+    with pytest.raises(ValueError, match=r"A .*\(1, 3\)"):
         prior.conditioned(torch.ones(1, 3), y, 0.6)
     with pytest.raises(ValueError, match="sigma_y = 0"):
         prior.conditioned(A, y, 0)
@@ -304,17 +304,17 @@ def test_inpainting_keeps_the_seen_pixels_to_their_noise():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: Mask(torch.ones(3)), "give bool"),
-        (lambda: Mask(torch.zeros(3, dtype=torch.bool)), "seen is False everywhere"),
+        (lambda: Mask(torch.ones(3)), "seen = "),
+        (lambda: Mask(torch.zeros(3, dtype=torch.bool)), "seen = .*False"),
         (
             lambda: Mask(torch.ones(1, 28, 27, dtype=torch.bool))(torch.zeros(2, 1, 28, 28)),
-            r"seen has shape \(1, 28, 27\), but x has \(2, 1, 28, 28\)",
+            r"x = \(2, 1, 28, 28\).*\(1, 28, 27\)",
         ),
-        (lambda: Matrix(torch.ones(3)), "A has shape"),
+        (lambda: Matrix(torch.ones(3)), r"A = \(3,\)"),
         (lambda: Pool(0), "k = 0"),
-        (lambda: Pool(3)(torch.zeros(1, 1, 28, 28)), "k = 3 does not divide"),
+        (lambda: Pool(3)(torch.zeros(1, 1, 28, 28)), r"x = \(1, 1, 28, 28\).*k = 3"),
         (lambda: Blur(0.0), "std = 0.0"),
-        (lambda: Blur(1.0)(torch.zeros(1, 3, 8, 8)), "a blur takes"),
+        (lambda: Blur(1.0)(torch.zeros(1, 3, 8, 8)), r"x = \(1, 3, 8, 8\)"),
         (
             lambda: observe(Identity(), torch.zeros(1, 2), -1.0, generator=seeded()),
             "sigma_y = -1.0",
@@ -329,18 +329,18 @@ def test_inpainting_keeps_the_seen_pixels_to_their_noise():
             lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, torch.zeros(1, 2), 0.1)(
                 torch.zeros(3, 2), torch.tensor(1.0)
             ),
-            r"y has shape \(1, 2\)",
+            r"y = \(1, 2\)",
         ),
         (
             lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, torch.zeros(2, 1), 0.1)(
                 torch.zeros(3, 2), torch.tensor(1.0)
             ),
-            r"y has shape \(2, 1\)",
+            r"y = \(2, 1\)",
         ),
         (lambda: isotropic(0.0), "data_std = 0.0"),
         (
             lambda: Replacement(euler_maruyama, Identity(), Y, 0.1, generator=seeded()),
-            "give a Mask",
+            "operator = .Identity",
         ),
         (lambda: Replacement(euler_maruyama, SEEN, Y, 0.0, generator=seeded()), "sigma_y = 0.0"),
         (lambda: DPS(euler_maruyama, SEEN, Y, -1.0), "zeta = -1.0"),

@@ -9,6 +9,8 @@ import torch
 from sdelib.book.data import FASHION_MNIST_DISTANCE, largest_distance
 from sdelib.book.toys import two_modes
 from sdelib.brownian import WhiteNoise
+from sdelib.families import NoiseLevel
+from sdelib.integration import Counted
 from sdelib.langevin import (
     Langevin,
     Metropolis,
@@ -18,8 +20,7 @@ from sdelib.langevin import (
     langevin,
     shell_overlap,
 )
-from sdelib.sdes import NoiseLevel
-from sdelib.solvers import Counted, denoise
+from sdelib.reversal import denoise
 
 N = 20_000
 
@@ -182,7 +183,7 @@ class Custom:
 def test_metropolis_corrects_any_proposal(drift, diffusion, sign):
     """Whatever proposes, N(0, 1) stays N(0, 1)."""
     from sdelib.grids import uniform_times
-    from sdelib.solvers import integrate
+    from sdelib.integration import integrate
 
     x, step = normal(N, 1, seed=36), Metropolis(lambda x: -x.square().sum(1) / 2, generator=gen(37))
     noise = WhiteNoise(x, generator=gen(38))
@@ -377,11 +378,11 @@ def test_the_largest_distance_of_fashion_mnist():
         ),
         (
             lambda: next(langevin(lambda x: -x[:1], torch.zeros(2, 1), 0.1, 2, generator=gen())),
-            r"score\(x, t\) has shape",
+            r"score\(x\) has shape",
         ),
         (
             lambda: next(langevin(lambda x: x / 0, torch.zeros(2, 1), 0.1, 2, generator=gen())),
-            "returned nan",
+            "not finite",
         ),
         (
             lambda: annealed_langevin(

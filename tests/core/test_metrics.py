@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -130,21 +131,21 @@ def test_split_floor_is_the_bias_of_both_sides():
         x, n, draws=3, generator=torch.Generator().manual_seed(9)
     )
     for wrong in (1, 0, N - 1, N + 5):
-        with pytest.raises(ValueError, match=f"n = {wrong}: give at least 2 and at most {N - 2}"):
+        with pytest.raises(ValueError, match=f"n = {wrong}:"):
             split_floor(x, wrong, generator=torch.Generator())
 
 
 def test_bad_shapes_raise():
-    with pytest.raises(ValueError, match="a has 3 features and b has 2"):
+    with pytest.raises(ValueError, match=r"b.mean .*\(2,\).*\(3,\)"):
         frechet_distance(
             gaussian(torch.zeros(3), torch.eye(3)), gaussian(torch.zeros(2), torch.eye(2))
         )
     for shape in ((1, 4), (4,), (2, 2, 2)):
-        with pytest.raises(ValueError, match="x has shape"):
+        with pytest.raises(ValueError, match=rf"x .*{re.escape(str(shape))}"):
             moments(torch.zeros(shape))
     classifier = GarmentClassifier(8, 12)
     for shape in ((2, 28, 28), (2, 3, 28, 28), (2, 1, 32, 32)):
-        with pytest.raises(ValueError, match="x has shape"):
+        with pytest.raises(ValueError, match="shape of x"):
             classifier(torch.zeros(shape))
 
 
@@ -313,9 +314,9 @@ def test_sliced_wasserstein_of_two_samples_of_one_law_falls_like_root_n():
 
 def test_sliced_wasserstein_refuses():
     x = torch.zeros(5, 3)
-    with pytest.raises(ValueError, match="x has shape"):
+    with pytest.raises(ValueError, match=r"x, y = .*\(5, 3\), \(4, 3\)"):
         sliced_wasserstein(x, x[:4])
-    with pytest.raises(ValueError, match="generator is missing"):
+    with pytest.raises(ValueError, match="generator = None"):
         sliced_wasserstein(x, x)
 
 
@@ -355,10 +356,10 @@ def test_precision_and_recall_by_hand():
 @pytest.mark.parametrize(
     "real, drawn, k, says",
     [
-        ((9, 2), (9, 3), 3, "drawn has"),
-        ((9, 2), (3, 2), 3, "k = 3"),
-        ((9, 2), (9, 2), 0, "k = 0"),
-        ((9,), (9, 2), 3, "real has shape"),
+        ((9, 2), (9, 3), 3, r"drawn.*\(9, 3\)"),
+        ((9, 2), (3, 2), 3, r"k = .*\(3, 2\), 3\)"),
+        ((9, 2), (9, 2), 0, r"k = .* 0\)"),
+        ((9,), (9, 2), 3, r"real .*\(9,\)"),
     ],
 )
 def test_precision_and_recall_refuse(real, drawn, k, says):

@@ -8,11 +8,11 @@ import torch
 from sdelib.book.toys import two_modes
 from sdelib.checks import like
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, SubVP
 from sdelib.networks import NoiseEmbedding, ScoreMLP, ScoreUNet
 from sdelib.own.devices import device_name, on_gpu
 from sdelib.own.training import train
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VE, VP, SubVP
 
 SDES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP()]
 NAMES = ["VE", "VE.power", "VP", "SubVP"]
@@ -116,18 +116,38 @@ def test_bad_shapes_and_times_raise():
     mlp, unet = (n for n, _ in networks(VP()))
     half = torch.tensor(0.5)
     for shape in ((2, 3, 8, 8), (2, 1, 6, 8), (2, 1, 8, 10), (2, 64)):
-        with pytest.raises(ValueError, match="ScoreUNet takes"):
+        with pytest.raises(ValueError, match=r"x = \(2, "):
             unet(torch.zeros(shape), half)
     for shape in ((2, 4), (2, 1, 3)):
-        with pytest.raises(ValueError, match=r"x has shape .*ScoreMLP takes \(batch, 3\)"):
+        with pytest.raises(ValueError, match=r"x has shape \(2, .*: give \(batch, 3\)"):
             mlp(torch.zeros(shape), half)
     for network, shape in networks(VP()):
-        with pytest.raises(ValueError, match=r"t = 0 has no noise"):
+        with pytest.raises(ValueError, match=r"ratio = \[0\.0"):
             network(torch.zeros(shape), torch.tensor(0.0))
         with pytest.raises(ValueError, match=r"t = 1\.5 leaves|leaves \[0, 1"):
             network(torch.zeros(shape), torch.tensor(1.5))
-        with pytest.raises(ValueError, match="t has shape"):
+        with pytest.raises(ValueError, match=r"t .*\(4,\)"):
             network(torch.zeros(shape), torch.full((4,), 0.5))
+
+
+@pytest.mark.parametrize("sde", [VE(0.02, 7.0, T=2.0), VP()], ids=["VE", "VP"])
+def test_config_rebuilds_the_network(sde):
+    for network, shape in networks(sde):
+        for old in (network, network.on(SubVP())):
+            new = type(old)(**old.config)
+            new.load_state_dict(old.state_dict())
+            assert new.config == old.config and new.sde == old.sde
+            x, t = torch.rand(shape), torch.tensor(0.4)
+            torch.testing.assert_close(new(x, t), old(x, t), rtol=0, atol=0)
+
+
+def test_away_from_the_cpu_a_network_looks_at_no_number():
+    """On the meta device there are none to look at: a check that read one would raise."""
+    sde = VP()
+    with torch.device("meta"):
+        mlp, unet = (ScoreMLP(sde, 3, 16), (5, 3)), (ScoreUNet(sde, (16, 24)), (5, 1, 8, 8))
+        for network, shape in (mlp, unet):
+            assert network.correction(torch.empty(shape), torch.empty(5)).shape == shape
 
 
 def fisher(score, mixture, sde, t, n=4000):
@@ -179,10 +199,14 @@ def test_without_a_gpu_a_network_stays_as_it_is(monkeypatch):
     )
 
 
-def test_a_network_put_on_the_gpu_is_the_same_function_with_the_same_name(monkeypatch, tf32):
-    """Here the GPU is a pretence: the network does not move, and all else is as on one."""
+@pytest.fixture
+def pretended_gpu(monkeypatch):
+    """Networks do not move, and all else is as on a GPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(ScoreMLP, "to", lambda self, device: self)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, device: self)
+
+
+def test_a_network_put_on_the_gpu_is_the_same_function(pretended_gpu):
     torch.manual_seed(0)
     network, x, t = (
         ScoreMLP(VP(), width=8),
@@ -193,13 +217,66 @@ def test_a_network_put_on_the_gpu_is_the_same_function_with_the_same_name(monkey
         network.out.weight.normal_()
     here, on_ve = network(x, t), network.on(VE.power(10.0))(x, t)
     moved = on_gpu(network)
-    assert (
-        moved is network is on_gpu(moved)
-        and isinstance(moved, ScoreMLP)
-        and type(moved).__name__ == "ScoreMLP"
-    )
+    assert moved is network is on_gpu(moved) and type(moved) is ScoreMLP
     assert torch.equal(moved(x, t), here) and torch.equal(moved.on(VE.power(10.0))(x, t), on_ve)
     assert torch.equal(
         torch.autograd.grad(moved(x, t).sum(), x)[0], torch.autograd.grad(here.sum(), x)[0]
     )
-    assert not torch.backends.cudnn.allow_tf32
+
+
+def tf32_allowed():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+class Watch(torch.autograd.Function):
+    """x, and the switches as they stand on the way there and on the way back."""
+
+    @staticmethod
+    def forward(ctx, x, seen):
+        ctx.seen = seen
+        seen.append(tf32_allowed())
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        ctx.seen.append(tf32_allowed())
+        return gradient, None
+
+
+class Watched(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(2, 2)
+        self.seen = []
+
+    def forward(self, x):
+        return Watch.apply(super().forward(Watch.apply(x, self.seen)), self.seen)
+
+
+@pytest.mark.parametrize("before", [(True, True), (False, True), (False, False)])
+def test_the_switch_of_tf32_is_turned_for_the_network_only(pretended_gpu, tf32, before):
+    """Off inside the call and inside the derivative, and then as it was; two calls in one
+    derivative, and a derivative of a derivative's result, too."""
+    torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    network, x = on_gpu(Watched()), torch.randn(5, 2, requires_grad=True)
+    y = network(x)
+    assert tf32_allowed() == before
+    torch.autograd.grad((y**2).sum(), x)
+    assert network.seen == [(False, False)] * 4 and tf32_allowed() == before
+    (network(x) + network(2 * x)).sum().backward()
+    assert network.seen == [(False, False)] * 12 and tf32_allowed() == before
+    (slope,) = torch.autograd.grad((network(x) ** 3).sum(), x, create_graph=True)
+    slope.sum().backward()
+    assert set(network.seen) == {(False, False)} and tf32_allowed() == before
+
+
+@pytest.mark.fault
+def test_a_call_that_fails_on_the_gpu_leaves_the_switch_and_the_network_as_they_were(
+    pretended_gpu, tf32
+):
+    torch.backends.cudnn.allow_tf32 = True
+    network, x = on_gpu(ScoreMLP(VP(), width=8)), torch.randn(5, 2)
+    for wrong in (torch.randn(5, 3), torch.randn(5, 2).double()):
+        with pytest.raises(ValueError, match="of x = |x has"):
+            network(wrong, torch.tensor(0.5))
+        assert torch.backends.cudnn.allow_tf32 and not network.visits.open
+    assert network(x, torch.tensor(0.5)).shape == x.shape

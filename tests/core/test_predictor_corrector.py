@@ -8,7 +8,9 @@ import torch
 
 from sdelib.book.toys import GeometricBrownian, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import geometric_times, uniform_times
+from sdelib.integration import Counted, solve, trajectory
 from sdelib.predictor_corrector import (
     PredictorCorrector,
     ancestral,
@@ -19,8 +21,7 @@ from sdelib.predictor_corrector import (
     stay,
 )
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import Counted, euler_maruyama, heun, solve, sra, trajectory
+from sdelib.solvers import euler_maruyama, heun, sra
 
 PROCESSES = [VE(0.01, 8.0), VP(), SubVP(), NoiseLevel(20.0)]
 NAMES = ["VE", "VP", "SubVP", "NoiseLevel"]
@@ -281,7 +282,7 @@ def test_what_they_refuse():
         with pytest.raises(ValueError, match="sde = GeometricBrownian"):
             solve(GeometricBrownian(), x, times, step, noise=Still(x))
     for step in (reverse_diffusion, ancestral):
-        with pytest.raises(ValueError, match=r"sde.eta = 0: this step is made for eta = 1"):
+        with pytest.raises(ValueError, match=r"sde.eta = 0\.0: .*eta = 1"):
             solve(Reverse(VP(), lambda x, t: -x, 0.0), x, times, step, noise=Still(x))
     for snr in (0.0, -0.1, math.nan, math.inf):
         with pytest.raises(ValueError, match="snr ="):
@@ -289,8 +290,9 @@ def test_what_they_refuse():
     for k in (-1, 1.5):
         with pytest.raises(ValueError, match="corrections ="):
             PredictorCorrector(euler_maruyama, 0.1, k, generator=g)
-    with pytest.raises(ValueError, match="a corrector needs the score"):
-        solve(VP(), x, times, PredictorCorrector(euler_maruyama, 0.1, generator=g), noise=Still(x))
+    with pytest.raises(ValueError, match=r"sde = VP\("):
+        up = times.flip(0)
+        solve(VP(), x, up, PredictorCorrector(euler_maruyama, 0.1, generator=g), noise=Still(x))
     with pytest.raises(ValueError, match=r"score.*nan at t = 0.75"):
         score = lambda x, t: -x if t > 0.8 else x * math.nan
         solve(

@@ -9,6 +9,7 @@ import torch
 from sdelib.book.toys import garden
 from sdelib.checks import like
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.networks import ScoreMLP
 from sdelib.score_matching import (
     DenoisingLoss,
@@ -18,7 +19,6 @@ from sdelib.score_matching import (
     implicit_loss,
     sliced_loss,
 )
-from sdelib.sdes import VE, VP, NoiseLevel, SubVP
 
 SDES = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), VP(T=3.0)]
 NAMES = ["VE", "VE.power", "VP", "SubVP", "VP-T3"]
@@ -362,6 +362,8 @@ def test_losses_work_on_images_and_without_gradients():
             lambda: denoising_loss(lambda x: x, torch.zeros(3, 2), torch.zeros(3, 2), math.nan),
             "sigma = nan",
         ),
+        (lambda: DenoisingLoss(VP()).draw(torch.zeros(3, 2), generator=None), "generator = None"),
+        (lambda: LadderLoss((1.0,)).draw(torch.zeros(3, 2), generator=0), "generator = 0"),
         (lambda: LadderLoss(()), "sigmas"),
         (lambda: LadderLoss((0.0, 1.0)), "sigmas"),
         (lambda: LadderLoss((1.0, 0.5)), "sigmas"),
@@ -431,7 +433,7 @@ def test_the_ladder_loss_trains_a_network_towards_the_exact_score():
 def test_likelihood_weight_is_g_squared(sde, generator):
     """λ = g² by hand, for a score that is wrong by a known amount: s = −z/std + 1 leaves λ·d/d."""
     x0 = torch.randn(6, 2, generator=generator, dtype=torch.float64)
-    loss = DenoisingLoss(sde, t_min=0.01, likelihood=True)
+    loss = DenoisingLoss(sde, t_min=0.01, likelihood_weighting=True)
     t, z = loss.draw(x0, generator=generator)
     std = sde.marginal(t)[1][:, None]
     found = loss(lambda x, t: -z / std + 1, x0, t, z)

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck
-from sdelib.brownian import WhiteNoise
+from sdelib.brownian import Still, WhiteNoise
 from sdelib.checks import like
+from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.grids import uniform_times
+from sdelib.integration import solve
 from sdelib.reversal import Reverse
-from sdelib.sdes import SDE, VE, VP, NoiseLevel, SubVP
-from sdelib.solvers import solve
+from sdelib.sdes import SDE
 
 GAUSSIAN = [
     VE(0.01, 5.0),
@@ -141,16 +142,16 @@ def test_ornstein_uhlenbeck_law():
 
 
 def test_geometric_brownian_law():
-    """E[x_t] = x_0 e^{μt} and Var[x_t] = x_0² e^{2μt}(e^{σ²t} − 1), from the exact path; and dx
+    """E[x_t] = x_0 e^{μt} and Var[x_t] = x_0² e^{2μt}(e^{ν²t} − 1), from the exact path; and dx
     obeys the SDE."""
-    sde = GeometricBrownian(mu=0.3, sigma=0.4)
+    sde = GeometricBrownian(mu=0.3, nu=0.4)
     generator = torch.Generator().manual_seed(5)
     n, t = 200_000, 1.5
     w = math.sqrt(t) * torch.randn(n, generator=generator, dtype=torch.float64)
     x = sde.path(torch.full((n,), 2.0, dtype=torch.float64), at(t), w)
     std = 2 * math.exp(0.3 * t) * math.sqrt(math.expm1(0.16 * t))
     assert abs(x.mean() - 2 * math.exp(0.3 * t)) < 4 * std / math.sqrt(n)
-    # log x_t is Gaussian with variance σ²t: 4 standard errors of a standard deviation
+    # log x_t is Gaussian with variance ν²t: 4 standard errors of a standard deviation
     assert abs(x.log().std() / (0.4 * math.sqrt(t)) - 1) < 4 / math.sqrt(2 * n)
     one = torch.ones(3, dtype=torch.float64)
     torch.testing.assert_close(sde.drift(2 * one, at(0.0)), 0.6 * one)
@@ -165,15 +166,15 @@ def test_geometric_brownian_law():
         (lambda: VE(0.0, 1.0), ["sigma_min", "0.0"]),
         (lambda: VE(0.1, math.inf), ["sigma_max", "inf"]),
         (lambda: VE(0.1, 1.0, T=0.0), ["T", "0.0"]),
-        (lambda: VE.power(1.0), ["sigma", "1.0"]),
-        (lambda: VE.power(math.nan), ["sigma", "nan"]),
+        (lambda: VE.power(1.0), ["base", "1.0"]),
+        (lambda: VE.power(math.nan), ["base", "nan"]),
         (lambda: VP(1.0, 1.0), ["beta_min", "beta_max", "1.0"]),
         (lambda: VP(-1.0, 1.0), ["beta_min", "-1.0"]),
         (lambda: SubVP(0.1, 20.0, T=-1.0), ["T", "-1.0"]),
         (lambda: SubVP(3.0, 2.0), ["beta_min", "3.0"]),
         (lambda: OrnsteinUhlenbeck(theta=0.0), ["theta", "0.0"]),
         (lambda: OrnsteinUhlenbeck(sigma=-1.0), ["sigma", "-1.0"]),
-        (lambda: GeometricBrownian(sigma=0.0), ["sigma", "0.0"]),
+        (lambda: GeometricBrownian(nu=0.0), ["nu", "0.0"]),
         (lambda: Reverse(VE(), lambda x, t: x, eta=-0.5), ["eta", "-0.5"]),
         (lambda: Reverse(VE(), lambda x, t: x, eta=math.nan), ["eta", "nan"]),
     ],
@@ -234,19 +235,42 @@ def test_reverse_drift_and_diffusion(eta):
     assert float(reverse.diffusion(x, at(0.5))) == 3 * eta
 
 
-def test_a_bad_score_is_named_with_its_time():
-    x = torch.ones(3, 2)
-    nan = Reverse(VE(), lambda x, t: torch.where(t < 0.5, torch.nan, 1.0) * x)
-    nan.drift(x, torch.tensor(0.75))
-    with pytest.raises(ValueError, match=r"score.*nan at t = 0\.25"):
-        nan.drift(x, torch.tensor(0.25))
-    with pytest.raises(ValueError, match=r"score.*inf at t = 0\.5"):
-        Reverse(VE(), lambda x, t: x / 0).drift(x, torch.tensor(0.5))
+def test_a_score_of_another_shape_is_named():
     with pytest.raises(ValueError, match=r"score.*shape \(3,\).*\(3, 2\)"):
-        Reverse(VE(), lambda x, t: x.sum(1)).drift(x, torch.tensor(0.5))
+        Reverse(VE(), lambda x, t: x.sum(1)).drift(torch.ones(3, 2), torch.tensor(0.5))
 
 
-GAUSSIAN = [VE(0.01, 8.0), VE.power(25.0), VP(), SubVP(), NoiseLevel(50.0), VP(0.5, 3.0, T=2.0)]
+@pytest.mark.fault
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_score_that_is_not_finite_is_named_with_its_time(bad):
+    """By the loop, which looks once a step; a score alone may be asked for anything."""
+    x = torch.ones(3, 2)
+    sde = Reverse(VE(), lambda x, t: torch.where(t < 0.5, bad, -1.0) * x)
+    times = uniform_times(1.0, 0.0, 4)
+    with pytest.raises(ValueError, match=rf"from t = 0\.25 to 0: score.* -?{bad} at t = 0\.25"):
+        solve(sde, x, times, noise=Still(x))
+
+
+@pytest.mark.parametrize("declared", [True, False])
+def test_reverse_refuses_a_noise_that_depends_on_x(declared):
+    """At once where the forward equation declares it, and where it does not, at the first step."""
+
+    class Own(Linear):
+        noise = "own" if declared else "unknown"
+
+        def diffusion(self, x, t):
+            return x
+
+    x = torch.ones(3, 2)
+    with pytest.raises(ValueError, match="forward = |sde = .*'own'"):
+        solve(Reverse(Own(), lambda x, t: -x), x, uniform_times(1.0, 0.5, 4), noise=Still(x))
+
+
+def test_a_forward_equation_refuses_a_descending_grid():
+    x = torch.ones(3, 2)
+    for sde in GAUSSIAN:
+        with pytest.raises(ValueError, match=r"times = \(.*it descends"):
+            solve(sde, x, uniform_times(sde.T, 0.1 * sde.T, 4), noise=Still(x))
 
 
 @pytest.mark.parametrize("sde", GAUSSIAN)

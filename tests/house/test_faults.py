@@ -29,15 +29,15 @@ import numpy as np
 import pytest
 import tomllib
 import torch
-from helpers import ROOT, call, draw, drawn, gaussian, served, shell, small_train
+from helpers import ROOT, call, draw, drawn, gaussian, served, shell, small_train, tracked
 
 import sdelib
 from sdelib import widgets
 from sdelib.book import baking, data
 from sdelib.denoiser import Denoiser
+from sdelib.families import VP
 from sdelib.own import weights
 from sdelib.sampling import in_batches, sample_images
-from sdelib.sdes import VP
 
 pytestmark = pytest.mark.fault
 
@@ -243,11 +243,11 @@ def other_version(path: Path, change) -> None:
 @pytest.mark.parametrize(
     "change, word",
     [
-        (lambda spec, tensors: spec.update(depth=3), "depth"),
-        (lambda spec, tensors: spec["sde"].update({"class": "Poisson"}), "Poisson"),
-        (lambda spec, tensors: spec["sde"].update(beta_mid=1.0), "beta_mid"),
+        (lambda spec, tensors: spec["config"].update(depth=3), "depth"),
+        (lambda spec, tensors: spec["config"]["sde"].update({"class": "Poisson"}), "Poisson"),
+        (lambda spec, tensors: spec["config"]["sde"].update(beta_mid=1.0), "beta_mid"),
         (lambda spec, tensors: tensors.pop("last.weight"), "last.weight"),
-        (lambda spec, tensors: spec.update(widths=[24, 24]), "size mismatch"),
+        (lambda spec, tensors: spec["config"].update(widths=[24, 24]), "size mismatch"),
     ],
     ids=[
         "unknown argument",
@@ -447,7 +447,7 @@ def test_a_training_that_is_killed_ends_as_one_that_was_not(tmp_path):
 def test_a_network_that_gives_nan_is_named_with_the_time(bundled, tmp_path, capsys):
     network = Denoiser((32, 32))
     torch.nn.init.constant_(network.last.bias, torch.nan)
-    weights.save("denoiser", network, {})
+    weights.save("denoiser", network, weights.provenance("denoiser"))
     assert draw(tmp_path / "x.npz") == 2
     assert (
         "score(x, t) returned nan at t = 1" in quiet(capsys) and not (tmp_path / "x.npz").exists()
@@ -709,9 +709,7 @@ def test_a_path_joined_by_hand_is_found():
 
 def test_names_that_windows_allows(tmp_path, monkeypatch):
     """Of every file of the repository, and of every file that sdelib names itself."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split("\0")[:-1]
+    listed = [path.relative_to(ROOT).as_posix() for path in tracked()]
     assert len({name.casefold() for name in listed}) == len(listed)
     made = []
     weights.atomic(tmp_path / "x.npz", lambda p: made.append(p.name) or p.write_bytes(b""))

@@ -24,7 +24,7 @@ import pytest
 import sweep
 import tomllib
 import yaml
-from helpers import ROOT, missing, read
+from helpers import ROOT, missing, read, tracked
 
 import sdelib
 
@@ -32,15 +32,6 @@ WORKFLOW = ROOT / ".github" / "workflows" / "book.yml"
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.M))
 PROGRAMS = {"set", "git", "cd", "tee", "grep", "make"}  # every machine has them
-
-
-def files() -> list[Path]:
-    """Every file of the repository that is committed or could be."""
-    git = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"]
-    done = subprocess.run(git, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        missing("this is not a git checkout")
-    return [path for name in done.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def commands(text: str) -> list[str]:
@@ -208,7 +199,7 @@ def mentions(folder: Path, paths: list[Path], what: re.Pattern) -> set[str]:
 
 def test_one_command_changes_the_address_everywhere(tmp_path, monkeypatch):
     old, new = tool.address().removeprefix("https://github.com/"), "somebody-else/another.book"
-    there = files()
+    there = tracked("-co", "--exclude-standard")  # committed, or could be
     before = mentions(ROOT, there, names(old))
     assert {
         "README.md",

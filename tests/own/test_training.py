@@ -11,15 +11,16 @@ import textwrap
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from sdelib.families import VP
 from sdelib.networks import ScoreMLP
 from sdelib.own import training, weights
 from sdelib.own.training import learning_rate, step_generator, train
 from sdelib.score_matching import DenoisingLoss
-from sdelib.sdes import VP
 
 HERE = Path(__file__).resolve().parent
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1])}
@@ -242,11 +243,30 @@ def test_a_loss_that_is_not_finite_raises_and_keeps_the_checkpoint(tmp_path):
         ({"ema": 1.0}, r"ema = 1\.0"),
         ({"ema": -0.1}, r"ema = -0\.1"),
         ({"batch_size": 101}, "batch_size = 101"),
+        ({"steps": 2.5}, r"steps = 2\.5"),
+        ({"steps": True}, "steps = True"),
+        ({"checkpoint": Path(".")}, "checkpoint = .*folder"),
     ],
 )
 def test_bad_numbers_raise(options, words):
     with pytest.raises(ValueError, match=words):
         run(**options)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(60_000, 2), (), []])
+def test_data_that_are_no_tuple_of_tensors(wrong):
+    with pytest.raises(ValueError, match=r"data = .*\(images,\)") as error:
+        train(Noisy(), OBJECTIVE, wrong, **OPTIONS)
+    assert len(str(error.value)) < 500
+
+
+def test_numbers_may_be_numpys(tmp_path):
+    """Their run is the same run: its checkpoint knows it again."""
+    counts = {name: np.int64(OPTIONS[name]) for name in ("steps", "batch_size", "warmup", "every")}
+    mine = dict(counts, seed=np.int64(0), lr=np.float64(OPTIONS["lr"]))
+    same(run(checkpoint=tmp_path / "run.safetensors", **mine), run())
+    stopped = Interrupted(VP(), t_min=1e-2).stop_at(0)
+    same(run(objective=stopped, checkpoint=tmp_path / "run.safetensors"), run())
 
 
 def test_data_of_different_lengths_raises():
@@ -351,7 +371,7 @@ TWO = textwrap.dedent("""
     sys.path.insert(0, {tests!r})
     from test_training import OBJECTIVE, data
     from sdelib.networks import ScoreMLP
-    from sdelib.sdes import VP
+    from sdelib.families import VP
     from sdelib.own.training import train
     from sdelib.own.weights import write_tensors
     from accelerate import Accelerator

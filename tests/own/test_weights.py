@@ -2,15 +2,16 @@
 mend."""
 
 import json
+import re
 import zipfile
 
 import pytest
 import torch
 
 from sdelib.book.classifier import GarmentClassifier
+from sdelib.families import VE, VP, SubVP
 from sdelib.networks import ScoreMLP, ScoreUNet
 from sdelib.own import weights
-from sdelib.sdes import VE, VP, SubVP
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_round_trip_in_half_precision(bundled, make):
     back = weights.load("net")
     assert type(back) is type(network) and back.config == network.config
     if hasattr(network, "sde"):
-        assert back.sde == network.sde
+        assert back.sde == network.sde and type(back.sde) is type(network.sde)
     for (name, p), q in zip(network.state_dict().items(), back.state_dict().values()):
         assert q.dtype == torch.float32 and torch.equal(q, p.half().float()), (
             name
@@ -115,16 +116,91 @@ def test_a_truncated_file_whose_hash_was_recorded(bundled):
         weights.load("net")
 
 
-@pytest.mark.fault
-def test_weights_of_a_class_that_is_not_there(bundled):
-    weights.write_tensors(
-        bundled / "net.safetensors",
-        {"a": torch.zeros(1)},
-        {"spec": json.dumps({"class": "Transformer"})},
-    )
+def spec_of(name):
+    return json.loads(weights.read_tensors(weights.checked(f"{name}.safetensors"))[1]["spec"])
+
+
+def with_spec(folder, spec):
+    tensors, _ = weights.read_tensors(folder / "net.safetensors")
+    weights.write_tensors(folder / "net.safetensors", tensors, {"spec": json.dumps(spec)})
     weights.record("net.safetensors")
-    with pytest.raises(ValueError, match="Transformer"):
+
+
+def test_the_file_says_how_its_network_is_rebuilt(bundled):
+    weights.save("net", ScoreMLP(VE(0.02, 7.0), dim=3, width=16, data_mean=0.5), {})
+    sde = {"class": "sdelib.families.VE", "sigma_min": 0.02, "sigma_max": 7.0, "T": 1.0}
+    config = {"sde": sde, "dim": 3, "width": 16, "data_mean": 0.5, "data_std": 1.0}
+    assert spec_of("net") == {"class": "sdelib.networks.ScoreMLP", "config": config}
+
+
+def test_weights_are_float32_whatever_the_default_is(bundled, float64):
+    weights.save("net", ScoreMLP(VP(), width=16).float(), {})
+    assert {v.dtype for v in weights.load("net").state_dict().values()} == {torch.float32}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sdelib.networks.Transformer",  # no such class
+        "sdelib.transformers.Transformer",  # no such module
+        "sdelib.own.weights.atomic",  # a function
+        "sdelib.own.weights.Path",  # a class, but neither a network nor a dataclass
+        "sdelib.Path",
+        "sdelibrary.Network",
+        "Transformer",
+        "",
+    ],
+)
+def test_weights_of_a_class_that_is_not_there(bundled, name):
+    weights.save("net", ScoreMLP(VP(), width=16), {})
+    with_spec(bundled, {"class": name, "config": {}})
+    with pytest.raises(ValueError, match=re.escape(f"class = {name!r}")):
         weights.load("net")
+
+
+@pytest.mark.fault
+def test_a_module_outside_the_package_is_not_even_imported(bundled, tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    weights.save("net", ScoreMLP(VP(), width=16), {})
+    spec = spec_of("net")
+    for wrong in (
+        spec | {"class": "stranger.Net"},
+        spec | {"config": spec["config"] | {"sde": {"class": "stranger.SDE"}}},
+    ):
+        with_spec(bundled, wrong)
+        with pytest.raises(ValueError, match="stranger"):
+            weights.load("net")
+
+
+@pytest.mark.fault
+def test_a_file_of_an_earlier_version_says_what_to_do(bundled):
+    weights.save("net", ScoreMLP(VP(), width=16), {})
+    with_spec(bundled, {"class": "ScoreMLP", "width": 16, "sde": {"class": "VP"}})
+    with pytest.raises(ValueError, match=r"net\.safetensors .*tools/once/\w+\.py"):
+        weights.load("net")
+
+
+@pytest.mark.fault
+def test_other_arguments_or_other_tensors(bundled):
+    weights.save("net", ScoreMLP(VP(), width=16), {})
+    spec = spec_of("net")
+    for change in ({"depth": 3}, {"width": 8}):
+        with_spec(bundled, spec | {"config": spec["config"] | change})
+        with pytest.raises(ValueError, match=r"net\.safetensors"):
+            weights.load("net")
+
+
+@pytest.mark.fault
+def test_a_network_that_could_not_be_loaded_again_is_not_saved(bundled):
+    class Mine(ScoreMLP):
+        pass
+
+    for network, word in ((torch.nn.Linear(2, 2), "config"), (Mine(VP(), width=16), "Mine")):
+        with pytest.raises(ValueError, match=word):
+            weights.save("net", network, {})
+    assert list(bundled.iterdir()) == []
 
 
 def test_tensors_that_are_no_network(bundled):

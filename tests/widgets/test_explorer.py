@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 import torch
 from helpers import (
+    HOWS,
     ROOT,
     SECONDS,
-    SITE,
     complaints,
     drive,
     fault,
     look,
-    missing,
     move,
     served,
     widgets,
@@ -134,7 +133,7 @@ def test_encoding_is_the_same_each_time_and_stores_equal_arrays_once():
         (lambda: field(arrows=np.ones((3, 3)), extent=EXTENT), "arrows has shape"),
         (lambda: field(points=np.ones((3, 3)), extent=EXTENT), "points has shape"),
         (lambda: field(points=["a"], extent=EXTENT), "points is not an array"),
-        (lambda: field(density=np.ones((2, 2))), "extent is missing"),
+        (lambda: field(density=np.ones((2, 2))), "extent = None: give"),
         (lambda: field(density=np.ones((2, 2)), extent=(1, 0, 0, 1)), "x0 < x1"),
         (lambda: field(extent=EXTENT), "at least one"),
         (lambda: particles(np.ones((2, 3)), extent=EXTENT), "paths has shape"),
@@ -485,19 +484,15 @@ def page(tmp_path_factory):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(
-    "width, how", [(1280, "mouse"), (1280, "keyboard"), (390, "touch"), (390, "keyboard")]
-)
-def test_every_view_moves_without_a_kernel(page, width, how, new_tab):
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_view_moves_without_a_kernel(page, width, new_tab):
     with served(page) as address:
         tab = new_tab(
-            viewport={"width": width, "height": 800},
-            has_touch=how == "touch",
-            device_scale_factor=2,
+            viewport={"width": width, "height": 800}, has_touch=True, device_scale_factor=2
         )
         found = complaints(tab)
         tab.goto(f"{address}/index.html")
-        assert drive(tab, how) == 4
+        assert drive(tab, *HOWS) == 4
         assert (
             tab.locator(".widget-notice").inner_text()
             == "This control needs a kernel: run the chapter to use it."
@@ -578,7 +573,7 @@ def test_play_runs_through_time_and_through_values(page, new_tab, motion):
 
 
 @pytest.mark.browser
-def test_the_picture_follows_the_theme_and_answers_within_50_ms(page, new_tab):
+def test_the_picture_follows_the_theme(page, new_tab):
     with served(page) as address:
         tab = new_tab(viewport={"width": 1280, "height": 800})
         tab.goto(f"{address}/index.html")
@@ -594,16 +589,6 @@ def test_the_picture_follows_the_theme_and_answers_within_50_ms(page, new_tab):
                 "w => w.dataset.theme === 'light'", arg=widget.element_handle(), timeout=SECONDS
             )
             assert look(widget) == light
-            spent = [
-                widget.evaluate("""w => new Promise(done => {
-                const s = w.querySelector("input"), start = performance.now();
-                new MutationObserver((_, me) => { me.disconnect(); done(performance.now() - start); })
-                    .observe(w, { attributeFilter: ["data-shown"] });
-                s.value = Number(s.value) > 2 ? 0 : 4; s.dispatchEvent(new Event("input"));
-            })""")
-                for _ in range(5)
-            ]
-            assert min(spent) < 50, spent  # the least: other programs share the machine
 
 
 @pytest.mark.fault
@@ -623,88 +608,6 @@ def test_damaged_frames_are_reported_in_the_widget(page, tmp_path, new_tab):
     )
     assert "could not be drawn" in tab.locator(".sde-status").first.inner_text()
     assert found
-
-
-PAGES = (
-    sorted(
-        p.relative_to(SITE).as_posix()
-        for p in SITE.rglob("*.html")
-        if f'<script type="{VIEW}">' in p.read_text(encoding="utf-8")
-    )
-    if SITE.is_dir()
-    else []
-)
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize(
-    "width, how, theme",
-    [
-        (1280, "mouse", "light"),
-        (390, "touch", "dark"),
-        (1280, "keyboard", "dark"),
-        (390, "mouse", "light"),
-    ],
-)
-@pytest.mark.parametrize("name", PAGES or [None])
-def test_every_widget_of_the_site_moves(name, width, how, theme, site, new_tab):
-    """Each width with each theme, each theme with two ways to steer."""
-    if name is None:
-        missing("no page of the built site has a widget: run `make refresh` and `make book`")
-    tab = new_tab(theme, viewport={"width": width, "height": 800}, has_touch=how == "touch")
-    found = complaints(tab)
-    tab.goto(f"{site}/{name}")
-    assert drive(tab, how) > 0
-    assert found == []
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", PAGES or [None])
-def test_the_picture_that_holds_a_widgets_place_has_its_size(name, width, site, new_tab):
-    if name is None:
-        missing("no page of the built site has a widget: run `make refresh` and `make book`")
-    tab = new_tab(viewport={"width": width, "height": 800})
-    tall = "hosts => hosts.map(h => h.getBoundingClientRect().height)"
-    tab.route("**/host.js*", lambda route: route.abort())
-    tab.goto(f"{site}/{name}")
-    tab.evaluate("() => document.fonts.ready")
-    held = tab.locator(".widget-host").evaluate_all(tall)
-    tab.unroute("**/host.js*")
-    tab.add_script_tag(url=f"{site}/_static/host.js")
-    alive = widgets(tab)
-    tab.wait_for_function("!document.querySelector('.sde-still')", timeout=SECONDS)
-    real = tab.locator(".widget-host").evaluate_all(tall)
-    assert len(held) == len(real) == len(alive) and all(
-        abs(a - b) <= 24 for a, b in zip(held, real)
-    ), (held, real)  # a line of text, no more
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("name", PAGES or [None])
-def test_without_javascript_a_picture_and_its_words_stand_there(name, site, new_tab):
-    if name is None:
-        missing("no page of the built site has a widget: run `make refresh` and `make book`")
-    browser = new_tab().context.browser
-    context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 800})
-    try:
-        tab = context.new_page()
-        tab.goto(f"{site}/{name}")
-        stills = tab.locator(".sde-still").all()
-        assert stills
-        for still in stills:
-            still.scroll_into_view_if_needed()
-            picture = still.locator("img")
-            tab.wait_for_timeout(200)  # it is loaded when it comes into sight
-            assert picture.evaluate(
-                "i => i.complete && i.naturalWidth"
-            ) >= 200 and picture.get_attribute("alt")
-            assert (
-                "moves where JavaScript runs" in still.inner_text()
-                and not still.locator("button").first.is_visible()
-            )
-    finally:
-        context.close()
 
 
 # ---- with a kernel

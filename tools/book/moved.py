@@ -1,13 +1,13 @@
 """Which numbers moved between two versions of a notebook's stored outputs.
 
-    python tools/moved.py OLD.ipynb NEW.ipynb [--tolerance 0.02]
-    python tools/moved.py --since REVISION [11 …]
+    python tools/book/moved.py OLD.ipynb NEW.ipynb [--tolerance 0.02]
+    python tools/book/moved.py --since REVISION [11 …]
     the chapters (default: all, and the intro) against a commit
 
 A number moved when it differs by more than the tolerance, relative to the larger of the two, and
 one unit of the last place printed, which rounding alone explains. Times that were measured do not
 count. The status is 1 when something moved, 2 when the question has no answer. `make refresh` and
-then `python tools/moved.py --since HEAD` is what the weekly run does.
+then `python tools/book/moved.py --since HEAD` is what the weekly run does.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """The book's notebooks: run them and store their outputs, so that an unchanged chapter gives no
 diff.
 
-    python tools/book/notebooks.py refresh [11 …]   run chapters (or intro; default: all) and store their
-    outputs python tools/book/notebooks.py tidy    [11 …]
-    only the stable ids and the minimal metadata; nothing is run python tools/book/notebooks.py address
-    copy the address in _config.yml into every file that names it
+    python tools/book/notebooks.py refresh [11 …]
+        run chapters (or intro; default: all) and store their outputs
+    python tools/book/notebooks.py tidy [11 …]
+        give them the form in which they are stored; nothing is run
+    python tools/book/notebooks.py address
+        copy the address in _config.yml into every file that names it
 
 What is stored is what was seen: a cell that fails, that warns, that prints an address in memory or
 a path of this machine, or that had to do without the real Fashion-MNIST, is reported and not
@@ -32,7 +34,6 @@ ROOT = Path(__file__).resolve().parents[2]
 INTRO = ROOT / "book" / "intro.ipynb"
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
-MODULES = {"ExplorerWidget": "explorer.js", "MixtureWidget": "mixture.js"}
 COLAB = tomllib.loads((ROOT / "tools" / "setup" / "colab.toml").read_text(encoding="utf-8"))
 SECONDS_PER_CELL = 300
 
@@ -212,23 +213,27 @@ def fix_widget_ids(nb, name: str):
     return nbformat.reads(text, as_version=4)
 
 
-def renew_modules(nb) -> None:
-    """Give stored widgets the present text of their module, so that a change of the drawing needs
-    no new run."""
-    from sdelib.widgets.live import module
+def store_widgets(nb) -> None:
+    """Of the book's own widgets keep the picture and, beside it, what the page needs to draw them:
+    no code, and no view, so that whoever opens the notebook without a run sees the picture."""
+    from sdelib.widgets.bundle import STORED
 
-    for model in widget_models(nb).values():
-        _, _, kind = model["state"].get("_anywidget_id", "").rpartition(".")
-        if kind in MODULES:
-            model["state"]["_esm"] = module(MODULES[kind])
+    models = widget_models(nb)
+    for cell in nb.cells:
+        for output in cell.get("outputs", ()):
+            view = output.get("data", {}).get(VIEW, {})
+            state = models.get(view.get("model_id"), {}).get("state", {})
+            if state.get("_anywidget_id", "").startswith("sdelib."):
+                output.metadata[STORED] = {k: state[k] for k in ("spec", "frames") if k in state}
+                del output.data[VIEW]
 
 
 def tidy(nb, name: str):
-    """The same notebook with stable widget and cell ids, the widgets' present module, and only the
+    """The same notebook with stable widget and cell ids, widgets without their code, and only the
     metadata that a reader needs."""
     drop_progress(nb)
+    store_widgets(nb)
     nb = fix_widget_ids(nb, name)
-    renew_modules(nb)
     seen: dict[str, int] = {}
     for cell in nb.cells:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]

@@ -8,29 +8,25 @@ where CUDA_VISIBLE_DEVICES is empty, they are those of the CPU, and --out must s
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
-import io
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+import table
 import torch
 
 from sdelib.book.baking import RECIPES, stored_table
 from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.families import VE
 from sdelib.own import weights
-from sdelib.own.devices import device_name, on_gpu
+from sdelib.own.devices import device_name, exact_products, on_gpu
 from sdelib.own.training import train
 from sdelib.sampling import in_bfloat16, sample_denoiser
-from sdelib.sdes import VE
 
-OUT = Path(__file__).parents[2] / "results" / "gpu.csv"
+OUT = table.RESULTS / "gpu.csv"
 FIELDS = ("what", "subject", "device", "how", "batch", "value", "least", "most", "unit")
 EVALUATIONS = 18
 NAMES = ("denoiser", "denoiser-small")
@@ -193,22 +189,17 @@ def measured(gpu: bool, n: int, steps: int, repeats: int) -> Iterator[dict]:
 
 
 def write(out: Path, rows: list[dict], repeats: int) -> None:
-    text = io.StringIO()
-    table = csv.DictWriter(text, FIELDS, lineterminator="\n")
-    table.writeheader(), table.writerows(rows)
-    lines = [
-        "# command: python tools/measure/gpu.py",
-        f"# sampling: DPM++(2M), {EVALUATIONS} evaluations, told the class, the whole batch at once; value: median of {repeats} draws after one that is not counted.",
-        "# training: from batch to batch of sdelib.own.training.train, the random numbers drawn on the CPU; median over the second half of the steps.",
-        "# slide: from a widget's message to its encoded frame, at numbers that are not stored.",
-        f"# {AS_IN_THE_CHAPTERS}: as in the chapters; on a GPU only the network is there then.",
-        f"# device: as named; the machine has {os.cpu_count()} cores ({platform.machine()}); torch {torch.__version__}",
-        f"# date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
+    head = [
+        "command: python tools/measure/gpu.py",
+        f"sampling: DPM++(2M), {EVALUATIONS} evaluations, told the class, the whole batch at once; value: median of {repeats} draws after one that is not counted.",
+        "training: from batch to batch of sdelib.own.training.train, the random numbers drawn on the CPU; median over the second half of the steps.",
+        "slide: from a widget's message to its encoded frame, at numbers that are not stored.",
+        f"{AS_IN_THE_CHAPTERS}: as in the chapters; on a GPU only the network is there then.",
+        f"device: as named; the machine has {table.machine().removeprefix('CPU, ')}; {table.versions('torch')}",
+        f"date: {table.today()}",
     ]
-    weights.atomic(
-        out, lambda p: p.write_text("\n".join(lines) + "\n" + text.getvalue(), encoding="utf-8")
-    )
-    print(text.getvalue(), flush=True)
+    table.write(out, head, list(FIELDS), rows)
+    print(out.read_text(encoding="utf-8"), flush=True)
 
 
 def main() -> None:
@@ -228,9 +219,10 @@ def main() -> None:
             "torch sees no GPU here: results/gpu.csv is measured on one; give --out FILE for the rows of the CPU"
         )
     rows = []
-    for row in measured(gpu, args.images, args.steps, args.repeats):
-        rows.append(row)
-        print(row, flush=True)
+    with exact_products():  # "float32" is float32
+        for row in measured(gpu, args.images, args.steps, args.repeats):
+            rows.append(row)
+            print(row, flush=True)
     write(args.out or OUT, rows, args.repeats)
 
 

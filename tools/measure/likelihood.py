@@ -11,38 +11,35 @@ sdelib.book.data.fashion_mnist).
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import functools
 import math
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import table
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import first_time, score_from
 from sdelib.densities import GaussianMixture
-from sdelib.likelihood import Decoder, diffusion_bound, gaussian_bound
-from sdelib.own import weights
-from sdelib.own.devices import device_name, on_gpu
-from sdelib.probability_flow import (
-    Hutchinson,
+from sdelib.dequantisation import (
+    Decoder,
     bits_per_dim,
     dequantise,
+    diffusion_bound,
+    gaussian_bound,
     grey_levels,
-    log_likelihood,
-    prior_log_prob,
 )
-from sdelib.sdes import VE
+from sdelib.families import VE
+from sdelib.likelihood import Hutchinson, log_likelihood, prior_log_prob
+from sdelib.own import weights
+from sdelib.own.devices import device_name, on_gpu
 
-RESULTS = Path(__file__).parents[2] / "results"
-OUT, IMAGES = RESULTS / "likelihood.csv", RESULTS / "likelihood_images.csv"
+OUT = table.RESULTS / "likelihood.csv"
+IMAGES = table.RESULTS / "likelihood_images.csv"
 BATCH, D = 8, 784
 
 
@@ -349,10 +346,10 @@ def carried(run: Run) -> dict:
     """The mean over all test images: that of the diffusion bound, and the mean difference of flow
     and bound on the reference's images."""
     start = time.perf_counter()
-    whole = {r["variant"]: r for r in read(OUT)}.get("diffusion bound")
+    whole = {r["variant"]: r for r in table.read(OUT)}.get("diffusion bound")
     flow = {
         int(r["image"]): float(r["bits_per_dim"])
-        for r in read(IMAGES)
+        for r in table.read(IMAGES)
         if r["variant"] == "reference"
     }
     if whole is None or len(flow) < REFERENCE.n:
@@ -376,37 +373,14 @@ def carried(run: Run) -> dict:
 # ---------------------------------------------------------------- the tables
 
 
-def read(path: Path) -> list[dict]:
-    if not path.exists():
-        return []
-    return list(
-        csv.DictReader(
-            line
-            for line in path.read_text(encoding="utf-8").splitlines()
-            if not line.startswith("#")
-        )
-    )
-
-
 def write(path: Path, change) -> None:
     """Let `change` turn the rows into other rows, while no other run does."""
-    with FileLock(Path(tempfile.gettempdir()) / f"{path.name}.lock"):
-        names = FIELDS if path == OUT else EACH
-        lines = [
-            ",".join(f'"{r[k]}"' if "," in str(r.get(k, "")) else str(r.get(k, "")) for k in names)
-            for r in change(read(path))
-        ]
-        weights.atomic(
-            path,
-            lambda p: p.write_text(
-                "\n".join([*header(path), ",".join(names), *lines]) + "\n", encoding="utf-8"
-            ),
-        )
+    table.change(path, header(path), list(FIELDS if path == OUT else EACH), change)
 
 
 def summary(run: Run) -> dict:
     """The row of a variant from its images, beside the same images of the reference."""
-    each = read(IMAGES)
+    each = table.read(IMAGES)
     of = {
         v: {r["image"]: float(r["bits_per_dim"]) for r in each if r["variant"] == v}
         for v in (run.variant, "reference", "other noise")
@@ -439,10 +413,10 @@ def store(run: Run, row: dict) -> None:
     """Put the row of a variant in its place; one that only repeats what is there keeps its device
     and its date."""
     now = {
-        "device": f"{device_name()}; torch {torch.__version__}",
-        "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
+        "device": f"{device_name()}; {table.versions('torch')}",
+        "date": table.today(),
     }
-    before = {r["variant"]: r for r in read(OUT)}.get(run.variant, now)
+    before = {r["variant"]: r for r in table.read(OUT)}.get(run.variant, now)
     row = asdict(run) | row | {k: before[k] for k in now}
     order = [*FLOWS, *CHECKS]
     write(
@@ -455,22 +429,21 @@ def store(run: Run, row: dict) -> None:
 
 
 def header(path: Path) -> list[str]:
-    known = weights.sums()
-    start = ["# command: python tools/measure/likelihood.py"]
+    start = ["command: python tools/measure/likelihood.py"]
     if path == IMAGES:
         return [
             *start,
-            "# bits/dim of single test images; image: index in the test set.  seconds: of its share of a batch, rough: other jobs ran beside.",
+            "bits/dim of single test images; image: index in the test set.  seconds: of its share of a batch, rough: other jobs ran beside.",
         ]
     return [
         *start,
-        "# One row a variant; each but the checks changes one thing of `reference`. Test images: the first n of torch.randperm(10000), seed 0.",
-        "# label: told and paid for: log P = log P(k | y) - ln 10, a bound for the mixture of the ten classes.  stop: std at t_min.  atol = rtol/100; closed forms and their flows: rtol/1000.",
-        "# se_images: over images, noise included.  se_noise: of that, the noise of dequantisation and probes; diffusion bound: over 4 passes.",
-        "# difference: from the reference on the same images; `through the flow`: from the closed form; `all images`: of the reference from the diffusion bound.",
-        "# reference, all images: the diffusion bound of all 10,000 plus that difference; its se_images: of both, and no more over images.  nfe: mean over batches of 8.  seconds: an image (all images: in all), rough.",
-        "# device: where the network ran, in float32, and the version of torch; solver and densities: CPU, float64.",
-        f"# weights: denoiser {known['denoiser.safetensors'][:12]}",
+        "One row a variant; each but the checks changes one thing of `reference`. Test images: the first n of torch.randperm(10000), seed 0.",
+        "label: told and paid for: log P = log P(k | y) - ln 10, a bound for the mixture of the ten classes.  stop: std at t_min.  atol = rtol/100; closed forms and their flows: rtol/1000.",
+        "se_images: over images, noise included.  se_noise: of that, the noise of dequantisation and probes; diffusion bound: over 4 passes.",
+        "difference: from the reference on the same images; `through the flow`: from the closed form; `all images`: of the reference from the diffusion bound.",
+        "reference, all images: the diffusion bound of all 10,000 plus that difference; its se_images: of both, and no more over images.  nfe: mean over batches of 8.  seconds: an image (all images: in all), rough.",
+        "device: where the network ran, in float32, and the version of torch; solver and densities: CPU, float64.",
+        f"weights: {table.networks('denoiser')}",
     ]
 
 
@@ -484,14 +457,16 @@ def main() -> None:
         sys.exit(f"VARIANT {sorted(unknown)} is unknown; there are {', '.join([*FLOWS, *CHECKS])}")
     for name in variants:
         if name in CHECKS:
-            if name not in {r["variant"] for r in read(OUT)}:
+            if name not in {r["variant"] for r in table.read(OUT)}:
                 store(CHECKS[name], checked(CHECKS[name]))
-                print({r["variant"]: r for r in read(OUT)}[name], flush=True)
+                print({r["variant"]: r for r in table.read(OUT)}[name], flush=True)
             continue
         run = FLOWS[name]
         for batch in range(run.n // BATCH):
             pick = data()[2][BATCH * batch : BATCH * (batch + 1)].tolist()
-            if {str(i) for i in pick} <= {r["image"] for r in read(IMAGES) if r["variant"] == name}:
+            if {str(i) for i in pick} <= {
+                r["image"] for r in table.read(IMAGES) if r["variant"] == name
+            }:
                 continue
             start = time.perf_counter()
             _, bits, nfe = solve(run, batch)
@@ -515,7 +490,7 @@ def main() -> None:
             print(name, batch, f"{bits.mean():.3f}", nfe, f"{each:.2f} s", flush=True)
         store(run, summary(run))
     for run in FLOWS.values():  # differences, where the reference has grown since
-        if run.variant in {r["variant"] for r in read(OUT)}:
+        if run.variant in {r["variant"] for r in table.read(OUT)}:
             store(run, summary(run))
 
 

@@ -36,13 +36,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sdelib.brownian import WhiteNoise
 from sdelib.denoiser import score_from
+from sdelib.families import VE, NoiseLevel
 from sdelib.few_steps import DPMSolver
 from sdelib.grids import geometric_times, uniform_times
+from sdelib.integration import solve
 from sdelib.own import weights
 from sdelib.predictor_corrector import ancestral
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, NoiseLevel
-from sdelib.solvers import euler_maruyama, solve
+from sdelib.solvers import euler_maruyama
 
 RESULTS = Path(__file__).parents[2] / "results"
 PEERS = ("torchsde", "diffusers", "k-diffusion", "azula")

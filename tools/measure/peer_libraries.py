@@ -16,11 +16,11 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")  # jax 
 
 import torch
 
-from sdelib import predictor_corrector, probability_flow, solvers
+from sdelib import grids, integration, predictor_corrector, probability_flow, solvers
 from sdelib.book.toys import garden
 from sdelib.brownian import Still, WhiteNoise
+from sdelib.families import VE, NoiseLevel
 from sdelib.reversal import Reverse
-from sdelib.sdes import VE, NoiseLevel
 
 N, FEW = 10_000, 64  # samples; in the run that counts
 HIGH, LOW, RHO, BOTTOM = 10.0, 0.02, 7, 0.01
@@ -32,9 +32,9 @@ RATE, T_MIN = (
     float(EXPLODE.time(torch.tensor(LOW, dtype=torch.float64))),
 )
 GRIDS = {
-    "karras": (LEVEL, lambda steps: solvers.karras_times(LEVEL, HIGH, LOW, steps, rho=RHO)),
-    "geometric": (LEVEL, lambda steps: solvers.geometric_times(LEVEL, HIGH, LOW, steps)),
-    "uniform VE": (EXPLODE, lambda steps: solvers.uniform_times(1.0, T_MIN, steps)),
+    "karras": (LEVEL, lambda steps: grids.karras_times(LEVEL, HIGH, LOW, steps, rho=RHO)),
+    "geometric": (LEVEL, lambda steps: grids.geometric_times(LEVEL, HIGH, LOW, steps)),
+    "uniform VE": (EXPLODE, lambda steps: grids.uniform_times(1.0, T_MIN, steps)),
 }
 calls = 0  # score evaluations so far
 
@@ -64,7 +64,7 @@ def sdelib_(solver, grid, eta):
 
     def run(x, steps, seed):
         noise = WhiteNoise(x, generator=torch.Generator().manual_seed(seed)) if eta else Still(x)
-        return solvers.solve(reverse, x, times(steps), step, noise=noise)
+        return integration.solve(reverse, x, times(steps), step, noise=noise)
 
     return run
 

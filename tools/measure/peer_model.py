@@ -12,15 +12,13 @@ Writes results/peer_model.csv.  Needs smalldiffusion (0.5.0 was used) and the re
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
 import sys
 import time
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import table
 import torch
 
 from sdelib.book.classifier import features, stored_moments
@@ -29,7 +27,7 @@ from sdelib.denoiser import Denoiser, DenoiserLoss
 from sdelib.metrics import frechet_distance, moments, precision_recall
 from sdelib.own import weights
 
-OUT = Path(__file__).parents[2] / "results" / "peer_model.csv"
+OUT = table.RESULTS / "peer_model.csv"
 OURS = "denoiser-small"
 N, EMA, LR, BATCH = 500, 0.999, 7e-4, 128
 FIELDS = (
@@ -161,26 +159,20 @@ def main() -> None:
                 round(precision, 4),
                 round(recall, 4),
                 round(took, 1),
-                f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
+                table.today(),
             )
         )
         print(rows[-1], flush=True)
-    lines = [
-        "# command: python tools/measure/peer_model.py"
+    head = [
+        "command: python tools/measure/peer_model.py"
         + ("" if given is None else f" --seconds {given:g}"),
-        "# smalldiffusion 0.5.0, the U-Net of its example fashion_mnist_unet.py: its schedule (σ from 20 to 0.01), loss, learning rate 7e-4,",
-        f"#   β 0.999, mirrored images and sampler; batch {BATCH}, float32.  train_seconds: of one core of this machine"
+        "smalldiffusion 0.5.0, the U-Net of its example fashion_mnist_unet.py: its schedule (σ from 20 to 0.01), loss, learning rate 7e-4,",
+        f"  β 0.999, mirrored images and sampler; batch {BATCH}, float32.  train_seconds: of one core of this machine"
         + (f"; {OURS} would take as many here." if given is None else "."),
-        "# frechet, precision, recall: as in quality.csv.",
-        f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), 1 thread; torch {torch.__version__}",
-        ",".join(FIELDS),
+        "frechet, precision, recall: as in quality.csv.",
+        f"device: {table.machine()}; {table.versions('torch')}",
     ]
-    weights.atomic(
-        OUT,
-        lambda p: p.write_text(
-            "\n".join(lines + [",".join(map(str, r)) for r in rows]) + "\n", encoding="utf-8"
-        ),
-    )
+    table.write(OUT, head, list(FIELDS), [dict(zip(FIELDS, row)) for row in rows])
 
 
 if __name__ == "__main__":

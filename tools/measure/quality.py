@@ -10,27 +10,24 @@ by side. Needs the real Fashion-MNIST (see sdelib.book.data.fashion_mnist).
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
 import sys
-import tempfile
 import time
 from dataclasses import astuple, dataclass, fields
-from pathlib import Path
 
+import table
 import torch
-from filelock import FileLock
 
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import Garments, fashion_mnist
 from sdelib.denoiser import Denoiser
+from sdelib.families import VE, VP, SubVP
 from sdelib.metrics import frechet_distance, moments, precision_recall, sliced_wasserstein
 from sdelib.own import weights
 from sdelib.own.devices import device_name, on_gpu
 from sdelib.sampling import GRIDS, SOLVERS, sample_denoiser, sample_images
-from sdelib.sdes import VE, VP, GaussianSDE, SubVP
+from sdelib.sdes import GaussianSDE
 
-OUT = Path(__file__).parents[2] / "results" / "quality.csv"
+OUT = table.RESULTS / "quality.csv"
 PROCESSES: dict[str, GaussianSDE] = {"power 25": VE.power(25.0), "VP": VP(), "sub-VP": SubVP()} | {
     f"VE {s}": VE(0.01, s) for s in (5, 10, 20, 40, 80)
 }
@@ -190,50 +187,22 @@ def measure(run: Run, test: Garments) -> dict:
         "precision": round(precision, 4),
         "recall": round(recall, 4),
         "seconds": round(seconds, 2),
-        "device": f"{device_name()}; torch {torch.__version__}",
-        "date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
+        "device": f"{device_name()}; {table.versions('torch')}",
+        "date": table.today(),
     }
 
 
-def rows() -> list[dict]:
-    if not OUT.exists():
-        return []
-    return list(
-        csv.DictReader(
-            line
-            for line in OUT.read_text(encoding="utf-8").splitlines()
-            if not line.startswith("#")
-        )
-    )
-
-
-def add(row: dict) -> None:
-    with FileLock(Path(tempfile.gettempdir()) / f"{OUT.name}.lock"):  # two runs may fill the table
-        text = (
-            "\n".join(header() + [",".join(str(r[k]) for k in FIELDS) for r in [*rows(), row]])
-            + "\n"
-        )
-        weights.atomic(OUT, lambda p: p.write_text(text, encoding="utf-8"))
-
-
 def header() -> list[str]:
-    known = weights.sums()
     return [
-        "# command: python tools/measure/quality.py",
-        "# budget: the most evaluations of the network that a run may take, the noiseless last one included.  process: VE s is VE(0.01, s);",
-        "#         VP is VP(0.1, 20); all stop where std/scale = 0.002, but power 25, the source's, at t = 0.001.",
-        f"#         {TOLD[1:]}: the ten in turn; else no class is told.  floor: n random test images; {TOLD[1:]}: as many of each.",
-        "# frechet: squared, to the 60,000 training images in the bundled classifier's 64 features; biased upward by about 1/n.",
-        "# sliced_wasserstein, precision, recall: against n random training images; 256 directions, and 3 neighbours in those features.",
-        "# seconds: wall time of the sampling alone, rough: other jobs ran beside.",
-        "# device: where the network ran, in float32, and the version of torch; the classifier and the distances: CPU.",
-        "# weights: "
-        + ", ".join(
-            f"{n} {known[f'{n}.safetensors'][:12]}"
-            for n in ("unet-sigma25", "denoiser", "denoiser-small")
-            if f"{n}.safetensors" in known
-        ),
-        ",".join(FIELDS),
+        "command: python tools/measure/quality.py",
+        "budget: the most evaluations of the network that a run may take, the noiseless last one included.  process: VE s is VE(0.01, s);",
+        "        VP is VP(0.1, 20); all stop where std/scale = 0.002, but power 25, the source's, at t = 0.001.",
+        f"        {TOLD[1:]}: the ten in turn; else no class is told.  floor: n random test images; {TOLD[1:]}: as many of each.",
+        "frechet: squared, to the 60,000 training images in the bundled classifier's 64 features; biased upward by about 1/n.",
+        "sliced_wasserstein, precision, recall: against n random training images; 256 directions, and 3 neighbours in those features.",
+        "seconds: wall time of the sampling alone, rough: other jobs ran beside.",
+        "device: where the network ran, in float32, and the version of torch; the classifier and the distances: CPU.",
+        f"weights: {table.networks('unet-sigma25', 'denoiser', 'denoiser-small')}",
     ]
 
 
@@ -248,10 +217,10 @@ def main() -> None:
         sys.exit("the distances need the real Fashion-MNIST")
     for run in (run for part in parts for run in PARTS[part]):
         key = tuple(map(str, astuple(run)))
-        if any(tuple(r[f.name] for f in fields(Run)) == key for r in rows()):
+        if any(tuple(r[f.name] for f in fields(Run)) == key for r in table.read(OUT)):
             continue
         row = dict(zip([f.name for f in fields(Run)], astuple(run))) | measure(run, test)
-        add(row)
+        table.change(OUT, header(), FIELDS, lambda rows: [*rows, row])
         print(row, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Measure the built site: python tools/measure_site.py [PAGE …]
+"""Measure the built site: python tools/measure/site.py [PAGE …]
 (after `make book`; SDELIB_SITE names another folder)
 
 Serves the site on 127.0.0.1, opens each page in Chromium with an empty cache, scrolls to its end so
@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
-import datetime
 import functools
 import gzip
-import io
 import os
-import platform
 import statistics
 import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from sdelib.own.weights import atomic
+import table
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("SDELIB_SITE", ROOT / "_build" / "html"))
-OUT = ROOT / "results" / "site.csv"
+OUT = table.RESULTS / "site.csv"
 WIDTHS = (1280, 390)
 FIELDS = [
     "page",
@@ -165,38 +161,31 @@ def main() -> int:
     if not (SITE / "index.html").is_file():
         print("The site is not built: run `make book`.", file=sys.stderr)
         return 1
-    sys.path.insert(0, str(ROOT / "tests"))
-    import drive
+    sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools" / "book")]
+    import helpers
 
-    rows = {}
-    if args.pages and OUT.is_file():
-        with OUT.open(encoding="utf-8") as f:
-            rows = {
-                row["page"]: row
-                for row in csv.DictReader(line for line in f if not line.startswith("#"))
-            }
-    with drive.served(SITE) as base, drive.chromium() as browser:
+    rows = {row["page"]: row for row in table.read(OUT)} if args.pages else {}
+    with helpers.served(SITE) as base, helpers.chromium() as browser:
         version = browser.version
         for page in args.pages or pages():
             rows[page] = measure(browser, base, page, args.loads)
             print(rows[page], flush=True)
-    f = io.StringIO()
-    f.write(f"""# command: python tools/measure_site.py
-# requests, bytes, compressed_bytes: a page with an empty cache and all that it loads until it was
-# scrolled to its end, at 1280 px.         compressed: gzip -9 of text ({" ".join(sorted(TEXT))}),
-# as a static host would send it; pictures and WOFF fonts as they are. first_paint_ms: first
-# contentful paint, median of {args.loads} loads with an empty cache from an uncompressed server on
-# 127.0.0.1; least: the fastest. layout_shift: the sum of all layout shifts while the page loads and
-# is scrolled to its end, which is at least Chromium's CLS;         without_widgets: the same with
-# the widgets' host left out.  1280, 390: width of the window in CSS pixels, 900 high. A page whose
-# times were disturbed by another job was measured again. device: {os.cpu_count()} CPU cores shared
-# with other jobs ({platform.machine()}), no GPU; Chromium {version} without a window date:
-# {datetime.date.today()}
-""")
-    table = csv.DictWriter(f, FIELDS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows[page] for page in sorted(rows))
-    atomic(OUT, lambda path: path.write_text(f.getvalue(), encoding="utf-8", newline="\n"))
+    text = " ".join(sorted(TEXT))
+    head = [
+        "command: python tools/measure/site.py",
+        "requests, bytes, compressed_bytes: a page with an empty cache and all that it loads until it was",
+        f"        scrolled to its end, at {WIDTHS[0]} px.  compressed: gzip -9 of text ({text}),",
+        "        as a static host would send it; pictures and WOFF fonts as they are.",
+        f"first_paint_ms: first contentful paint, median of {args.loads} loads with an empty cache from an",
+        "        uncompressed server on 127.0.0.1; least: the fastest.",
+        "layout_shift: the sum of all layout shifts while the page loads and is scrolled to its end, which",
+        "        is at least Chromium's CLS; without_widgets: the same with the widgets' host left out.",
+        f"{', '.join(map(str, WIDTHS))}: width of the window in CSS pixels, 900 high.",
+        "A page whose times were disturbed by another job was measured again.",
+        f"device: {table.machine(' shared with other jobs')}, no GPU; Chromium {version} without a window",
+        f"date: {table.today()}",
+    ]
+    table.write(OUT, head, FIELDS, [rows[page] for page in sorted(rows)])
     return 0
 
 

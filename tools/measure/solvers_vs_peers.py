@@ -27,7 +27,7 @@ import peer_libraries as peers  # first: it sets the threads
 import torch
 from peer_libraries import DENSITY, FEW, HIGH, LOW, TARGET, N
 
-from sdelib import solvers
+from sdelib import grids, integration, solvers
 from sdelib.book.toys import GeometricBrownian
 from sdelib.brownian import BrownianPath
 from sdelib.own import weights
@@ -216,9 +216,9 @@ def strong(budgets):
             drift = lambda self, x, t: drift(x)
 
         def run(x, steps, seed):
-            times = solvers.uniform_times(0.0, 1.0, steps)
+            times = grids.uniform_times(0.0, 1.0, steps)
             noise = BrownianPath(times, x, generator=torch.Generator().manual_seed(seed))
-            return solvers.solve(
+            return integration.solve(
                 Counting(), x, times, getattr(solvers, solver), noise=noise
             ) - sde.path(x, 1.0, noise.at(1.0))
 
@@ -229,7 +229,7 @@ def strong(budgets):
 
         class Equation:
             noise_type, sde_type = "diagonal", "ito"
-            f, g = (lambda self, t, x: drift(x)), (lambda self, t, x: sde.sigma * x)
+            f, g = (lambda self, t, x: drift(x)), (lambda self, t, x: sde.nu * x)
 
         def run(x, steps, seed):
             bm = torchsde.BrownianInterval(
@@ -268,13 +268,13 @@ def strong(budgets):
         def f(t, x, _):
             if len(x) == FEW:
                 jax.debug.callback(lambda: drift(0.0))
-            return (sde.mu - (0 if ito else sde.sigma**2 / 2)) * x
+            return (sde.mu - (0 if ito else sde.nu**2 / 2)) * x
 
         @equinox.filter_jit
         def solve(x, key, dt):
             path = diffrax.VirtualBrownianTree(0.0, 1.0, 2.0**-11, x.shape, key, area)
             noise = diffrax.ControlTerm(
-                lambda t, x, _: lineax.DiagonalLinearOperator(sde.sigma * x), path
+                lambda t, x, _: lineax.DiagonalLinearOperator(sde.nu * x), path
             )
             end = diffrax.diffeqsolve(
                 diffrax.MultiTerm(diffrax.ODETerm(f), noise),

@@ -7,14 +7,10 @@ Needs the real Fashion-MNIST for the floor (see sdelib.book.data.fashion_mnist).
 
 from __future__ import annotations
 
-import csv
-import datetime
-import os
-import platform
 import sys
 import time
-from pathlib import Path
 
+import table
 import torch
 
 from sdelib.book.classifier import features, stored_moments
@@ -24,7 +20,7 @@ from sdelib.own import weights
 from sdelib.sampling import sample_images
 from sdelib.solvers import euler_maruyama, platen
 
-OUT = Path(__file__).parents[2] / "results" / "source_experiment.csv"
+OUT = table.RESULTS / "source_experiment.csv"
 FIELDS = ["sigma", "solver", "seed", "n", "steps", "nfe", "frechet", "seconds"]
 N, STEPS = 64, 500
 RUNS = [
@@ -36,15 +32,7 @@ RUNS = [
 
 
 def main() -> None:
-    done = []
-    if OUT.exists():
-        done = list(
-            csv.DictReader(
-                line
-                for line in OUT.read_text(encoding="utf-8").splitlines()
-                if not line.startswith("#")
-            )
-        )
+    done = table.read(OUT)
     classifier, reference = weights.load("classifier"), stored_moments()
     test = fashion_mnist(train=False)
     if not test.real:
@@ -52,7 +40,7 @@ def main() -> None:
 
     def add(row: dict) -> None:
         done.append({k: str(v) for k, v in row.items()})
-        weights.atomic(OUT, lambda p: p.write_text(text(done), encoding="utf-8"))
+        table.write(OUT, head(), FIELDS, done)
         print(row, flush=True)
 
     known = {(r["sigma"], r["solver"], r["seed"]) for r in done}
@@ -104,17 +92,16 @@ def main() -> None:
             )
 
 
-def text(rows: list[dict]) -> str:
-    lines = [
-        "# command: python tools/measure/source_experiment.py",
-        "# frechet: distance of n images to the 60,000 training images, in the bundled classifier's 64 features;",
-        "#          real: n random test images.  seconds: wall time of the sampling alone, rough where other jobs ran beside.",
-        f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} threads, float32; torch {torch.__version__}",
-        f"# weights: unet-sigma25 {weights.sums()['unet-sigma25.safetensors'][:12]}, unet-sigma50 {weights.sums()['unet-sigma50.safetensors'][:12]}",
-        f"# date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
-        ",".join(FIELDS),
+def head() -> list[str]:
+    return [
+        "command: python tools/measure/source_experiment.py",
+        "frechet: distance of n images to the 60,000 training images, in the bundled classifier's 64",
+        "         features; real: n random test images.  seconds: wall time of the sampling alone,",
+        "         rough where other jobs ran beside.",
+        f"device: {table.machine()}, float32; {table.versions('torch')}",
+        f"weights: {table.networks('unet-sigma25', 'unet-sigma50')}",
+        f"date: {table.today()}",
     ]
-    return "\n".join(lines + [",".join(row[f] for f in FIELDS) for row in rows]) + "\n"
 
 
 if __name__ == "__main__":

@@ -8,27 +8,23 @@ Fashion-MNIST.
 
 from __future__ import annotations
 
-import csv
-import datetime
-import os
-import platform
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
+import table
 import torch
 
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import fashion_mnist
 from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.families import VE
 from sdelib.metrics import frechet_distance, moments
 from sdelib.own import weights
 from sdelib.own.training import train
 from sdelib.sampling import sample_denoiser
-from sdelib.sdes import VE
 
-OUT = Path(__file__).parents[2] / "results" / "tuning.csv"
+OUT = table.RESULTS / "tuning.csv"
 STEPS, BATCH, N, SEEDS = 800, 128, 500, (0, 1)
 FINE = (0.05, 0.2, 0.5, 1.0, 3.0)
 """The levels at which the error on test images is measured."""
@@ -116,33 +112,23 @@ def run(setting: Setting, seed: int, data, test) -> dict:
     row["frechet"] = round(
         frechet_distance(moments(features(images, weights.load("classifier"))), stored_moments()), 4
     )
-    return row | {"date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}"}
+    return row | {"date": table.today()}
 
 
-def text(rows: list[dict]) -> str:
-    lines = [
-        "# command: python tools/measure/tuning.py",
-        f"# base: Denoiser((32, 56)), {STEPS} steps of batch {BATCH}, learning rate {BASE['lr']:g} with {BASE['warmup']} steps of warm-up and a cosine to 0, average β = min({BASE['ema']}, (1 + k)/(10 + k)) at step k,",
-        "#       ln σ ~ N(−1.2, 1.4²) with a share of 0.1 uniform, no dropout, a tenth of the labels not told.  One change a row.",
-        "# train_loss: mean of the last 100 steps; only rows with the same distribution of σ compare.",
-        "# error_σ: mean square of D − x₀ on 1,000 test images with their labels, on the same noise in every run.",
-        f"# frechet: squared, of {N} samples (dpm++2m on VE(0.01, 80), 18 evaluations, no label, the same start in every run) to the 60,000 training images.",
-        f"# device: CPU, {os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} thread(s), bfloat16 in training; torch {torch.__version__}",
-        ",".join(FIELDS),
+def head() -> list[str]:
+    return [
+        "command: python tools/measure/tuning.py",
+        f"base: Denoiser((32, 56)), {STEPS} steps of batch {BATCH}, learning rate {BASE['lr']:g} with {BASE['warmup']} steps of warm-up and a cosine to 0, average β = min({BASE['ema']}, (1 + k)/(10 + k)) at step k,",
+        "      ln σ ~ N(−1.2, 1.4²) with a share of 0.1 uniform, no dropout, a tenth of the labels not told.  One change a row.",
+        "train_loss: mean of the last 100 steps; only rows with the same distribution of σ compare.",
+        "error_σ: mean square of D − x₀ on 1,000 test images with their labels, on the same noise in every run.",
+        f"frechet: squared, of {N} samples (dpm++2m on VE(0.01, 80), 18 evaluations, no label, the same start in every run) to the 60,000 training images.",
+        f"device: {table.machine()}, bfloat16 in training; {table.versions('torch')}",
     ]
-    return "\n".join(lines + [",".join(str(r[f]) for f in FIELDS) for r in rows]) + "\n"
 
 
 def main() -> None:
-    rows = []
-    if OUT.exists():
-        rows = list(
-            csv.DictReader(
-                line
-                for line in OUT.read_text(encoding="utf-8").splitlines()
-                if not line.startswith("#")
-            )
-        )
+    rows = table.read(OUT)
     data, test = fashion_mnist(), fashion_mnist(train=False)
     if not data.real:
         sys.exit("the table needs the real Fashion-MNIST")
@@ -151,7 +137,7 @@ def main() -> None:
             if any(r["change"] == setting.change and r["seed"] == str(seed) for r in rows):
                 continue
             rows.append({k: str(v) for k, v in run(setting, seed, data, test).items()})
-            weights.atomic(OUT, lambda p: p.write_text(text(rows), encoding="utf-8"))
+            table.write(OUT, head(), FIELDS, rows)
             print(rows[-1], flush=True)
 
 

@@ -16,10 +16,11 @@ import torch
 from sdelib.book.classifier import features, stored_moments
 from sdelib.brownian import WhiteNoise
 from sdelib.grids import uniform_times
+from sdelib.integration import solve
 from sdelib.metrics import frechet_distance, moments
 from sdelib.own import weights
-from sdelib.reversal import Reverse
-from sdelib.solvers import denoise, heun, solve
+from sdelib.reversal import Reverse, denoise
+from sdelib.solvers import heun
 
 N, BATCH, SEED, STEPS, T_MIN, LEVELS = 2400, 100, 2026, 20, 1e-3, 32
 
