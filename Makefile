@@ -120,12 +120,12 @@ SMOKE    = tests/chapters/test_colab.py
 
 lint: $(PACKAGES)
 	$(STAGE) lint 'ruff: rules and format' sh -c 'ruff check --quiet . && ruff format --check --quiet .'
-	$(STAGE) types 'pyright on sdelib' pyright sdelib
+	$(STAGE) types 'pyright on sdelib' basedpyright
 
 check: export OMP_NUM_THREADS := 1
 check: lint $(SDELIB)
-	$(STAGE) core 'the tests of the mathematics, without the slow ones' \
-	  $(PYTEST) $(EVENLY) -m 'not slow' tests/core
+	$(STAGE) core 'the tests of the mathematics and of the rules of the house, without the slow ones' \
+	  $(PYTEST) $(EVENLY) -m 'not slow' tests/core tests/house/test_structure.py
 	@echo; echo 'The check passed. make test runs everything.'
 
 test: export OMP_NUM_THREADS := 1
