@@ -180,10 +180,9 @@ def _spec(network: nn.Module) -> dict:
             f"network is a {type(network).__name__} without `config`, the arguments that it was "
             "made of: it could not be loaded again"
         )
-    config = {"sde": network.sde} if hasattr(network, "sde") else {}
     values = {
         key: {"class": _name(value), **asdict(value)} if is_dataclass(value) else value
-        for key, value in (config | network.config).items()
+        for key, value in network.config.items()
     }
     return {"class": _name(network), "config": values}
 

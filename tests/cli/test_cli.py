@@ -422,7 +422,7 @@ def test_the_denoiser_serves_every_sde(bundled, tmp_path, monkeypatch):
         (["--label", "10"], ["'10'", "9 (ankle boot)", "each"]),
         (["--label", "hat"], ["'hat'", "0 (T-shirt)"]),
         (["--guidance", "-1", "--label", "1"], ["--guidance", "'-1'"]),
-        (["--guidance", "2", "--label", "none"], ["guidance = 2", "give a label"]),
+        (["--guidance", "2", "--label", "none"], ["guidance = 2", "label"]),
         (
             ["--label", "1", "--weights", "unet-sigma25", "--sigma", "25"],
             ["--label", "unet-sigma25", "leave --weights out"],

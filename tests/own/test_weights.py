@@ -161,7 +161,7 @@ def test_weights_of_a_class_that_is_not_there(bundled, name):
 
 @pytest.mark.fault
 def test_a_module_outside_the_package_is_not_even_imported(bundled, tmp_path, monkeypatch):
-    (tmp_path / "stranger.py").write_text("raise SystemExit('imported')")
+    (tmp_path / "stranger.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     weights.save("net", ScoreMLP(VP(), width=16), {})
     spec = spec_of("net")

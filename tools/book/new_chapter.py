@@ -83,7 +83,7 @@ Longer code lives in the package, with a test, and the text shows it.""",
     (
         """## Exercises
 
-Write them as in chapter 1, each with a check in `sdelib/exercises.py` and a solution to unfold.
+Write them as in chapter 1, each with a check in `sdelib/book/exercises/` and a solution to unfold.
 
 ## Further reading
 
