@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -134,7 +135,7 @@ class DenoiserLoss:
         """(sigma, z, told, mirrored): levels (batch,), z ~ N(0, I) like x0, which labels are told,
         which images are mirrored."""
         n = len(checks.shaped("label", label, len(checks.floats(x0, "x0", axes=2))))
-        how = {"generator": checks.a_generator(generator)}
+        how: Any = {"generator": checks.a_generator(generator)}
         u, told, mirrored = (torch.rand(n, **how) for _ in range(3))
         u = ((u + torch.arange(n)) / n)[torch.randperm(n, **how)]  # stratified
         u = u.double().clamp(1e-6, 1 - 1e-6)

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -30,7 +31,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def atomic(path: Path, write: Callable[[Path], None]) -> None:
+def atomic(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file in the folder of `path`, then rename it: all of it or
     nothing.
 
@@ -137,7 +138,7 @@ def save(name: str, network: nn.Module, provenance: dict) -> Path:
     return path
 
 
-def load(name: str) -> nn.Module:
+def load(name: str) -> Any:
     """The bundled network called `name`, in float32 on the CPU, in eval mode, without gradients.
 
     Raises ValueError when there is no such name, or when the file is missing, damaged or of another
@@ -174,16 +175,19 @@ def provenance(name: str) -> dict:
 #      the values is {"class": "sdelib.families.VE", "sigma_min": …}. It says how a network is rebuilt.
 
 
-def _spec(network: nn.Module) -> dict:
+def _spec(network: Any) -> dict:
     if not hasattr(network, "config"):
         raise ValueError(
             f"network is a {type(network).__name__} without `config`, the arguments that it was "
             "made of: it could not be loaded again"
         )
-    values = {
-        key: {"class": _name(value), **asdict(value)} if is_dataclass(value) else value
-        for key, value in network.config.items()
-    }
+
+    def spec(value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            return {"class": _name(value), **asdict(value)}
+        return value
+
+    values = {key: spec(value) for key, value in network.config.items()}
     return {"class": _name(network), "config": values}
 
 
