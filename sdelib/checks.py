@@ -191,7 +191,8 @@ def align(t: Tensor | float, x: Tensor) -> Tensor:
     batch = x.shape[0], which goes to the dtype and device of x and gets the shape (batch, 1, …, 1).
     """
     t = t if torch.is_tensor(t) else torch.as_tensor(t, dtype=torch.float64)
-    return like(t, x) if t.ndim or (t.device != x.device and t.device.type != "cpu") else t
+    mixes = t.ndim == 0 < x.ndim and (t.device == x.device or t.device.type == "cpu")
+    return t if mixes else like(t, x)
 
 
 def like(t: Tensor | float, x: Tensor) -> Tensor:

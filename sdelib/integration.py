@@ -52,9 +52,9 @@ def integrate(
     equation; for noise of the wrong shape or of a kind that the step is not made for; and at the
     step after which x is no longer finite.
     """
-    step = as_step(step)
+    step, clock = as_step(step), torch.as_tensor(times).to("cpu", torch.float64)
     memory = step.start()
-    for t, t_next in pairwise(torch.as_tensor(times).to("cpu", torch.float64)):
+    for t, t_next in pairwise(clock if x.ndim else clock.to(x)):
         dw = _increments(sde, x, t, t_next, step, noise)
         before, (x, memory) = x, step.advance(memory, sde, x, t, t_next - t, *dw)
         if not math.isfinite(x.sum()):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import a_generator, floats, whole
+from .checks import a_generator, floats, number, whole
 from .probability_flow import solve_rk45
 from .reversal import Reverse, Score
 from .score_matching import divergence, slope_along
@@ -108,7 +108,7 @@ def log_likelihood(
     zero = torch.zeros(max(1, probes), len(floats(x, axes=2)), dtype=torch.float64)
 
     def slope(t: float, x: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
-        return trace(lambda y: ode.drift(y, torch.tensor(t).to(y)), x)
+        return trace(lambda y: ode.drift(y, number(t, y)), x)
 
     (code, gain), nfe = solve_rk45(slope, [x, zero], t_min, sde.T, rtol, atol)
     log_p = terminal(code).cpu().double() + gain.mean(0)

@@ -15,7 +15,7 @@ import torch
 from scipy.integrate import RK45, solve_ivp
 from torch import Tensor
 
-from .checks import finite, floats, positive, require, same_shape
+from .checks import finite, floats, monotone, number, positive, require, same_shape
 from .reversal import Reverse, Score
 from .sdes import SDE, GaussianSDE
 from .stepping import one_step
@@ -41,7 +41,7 @@ def flow(
     no step is short enough.
     """
     ode = Reverse(sde, score, eta=0.0)
-    slope = lambda t, x: [ode.drift(x, torch.tensor(t).to(x))]
+    slope = lambda t, x: [ode.drift(x, number(t, x))]
     (x,), nfe = solve_rk45(slope, [x], start, stop, rtol, atol)
     return x, nfe
 
@@ -74,9 +74,7 @@ def solve_rk45(
     The parts are one float64 vector for scipy; `slope` sees each with its own shape, dtype and
     device.  Raises ValueError as `flow`, and names the time where a slope is not finite.
     """
-    positive(rtol=rtol, atol=atol)
-    differ = math.isfinite(stop - start) and start != stop
-    require(differ, "start, stop", (start, stop), "give two finite times that differ")
+    positive(rtol=rtol, atol=atol), monotone(torch.tensor([start, stop], dtype=torch.float64))
 
     def join(parts: Sequence[Tensor]) -> Tensor:
         return torch.cat([a.cpu().double().flatten() for a in parts])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import like, require, same_shape
+from .checks import align, number, require, same_shape
 from .sdes import SDE, GaussianSDE, Kind
 
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -76,7 +76,7 @@ class Reverse(SDE):
 
     def score_at(self, x: Tensor, t: Tensor) -> Tensor:
         """score(x, t), for t in any precision and on any device."""
-        return same_shape("score(x, t)", self.score(x, like(t, x)), x)
+        return same_shape("score(x, t)", self.score(x, number(t, x)), x)
 
     def direction(self, start: float, stop: float) -> None:
         """Raise ValueError for start < stop, unless η = 0."""
@@ -85,7 +85,7 @@ class Reverse(SDE):
 
     def blame(self, x: Tensor, t: Tensor) -> str:
         """The score, where it is not finite at (x, t)."""
-        s = self.score(x, like(t, x))
+        s = self.score(x, number(t, x))
         if bool(s.isfinite().all()):
             return ""
         bad = s[~s.isfinite()][0].item()
@@ -111,5 +111,5 @@ def forward_of(sde: SDE) -> GaussianSDE:
 def denoise(sde: GaussianSDE, score: Score, x: Tensor, t: Tensor) -> Tensor:
     """E[x_0 | x_t = x] = (x + std² score(x, t))/scale: the noiseless last step (Robbins 1956; Efron
     2011)."""
-    scale, std = sde.marginal(torch.as_tensor(t))
-    return (x + std**2 * score(x, like(t, x))) / scale
+    scale, std = (align(a, x) for a in sde.marginal(torch.as_tensor(t)))
+    return (x + std**2 * score(x, number(t, x))) / scale

@@ -269,6 +269,32 @@ def served(folder: Path) -> Iterator[str]:
     server.server_close()
 
 
+STATE = "application/vnd.jupyter.widget-state+json"
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def widget_page(folder: Path, states: dict[str, dict], kind: str) -> Path:
+    """The folder, with a page of these widgets (id → {"state": …}) as book/_ext/stills.py writes
+    them, but without the pictures."""
+    from sdelib.widgets import bundle
+
+    script = lambda kind, data: (
+        f'<script type="{kind}">{json.dumps(data).replace("</", "<" + chr(92) + "/")}</script>'
+    )
+    (folder / "index.html").write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title>'
+        f"<style>{bundle.style(kind)}</style></head><body><h1>Above</h1>"
+        + "\n<hr>\n".join(script(VIEW, {"model_id": id}) for id in states)
+        + script(STATE, {"state": states})
+        + f'<script src="{kind}.js"></script><script src="host.js"></script></body></html>',
+        encoding="utf-8",
+    )
+    (folder / f"{kind}.js").write_text(bundle.script(kind), encoding="utf-8")
+    shutil.copy(ROOT / "book" / "_static" / "host.js", folder)
+    return folder
+
+
 @contextlib.contextmanager
 def opened(browser, address: str, width: int = 1280) -> Iterator:
     """A page in a context of its own."""

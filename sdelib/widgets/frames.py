@@ -17,7 +17,7 @@ import numpy as np
 
 from ..checks import require
 
-__all__ = ["Frame", "field", "particles", "images", "encode", "decode"]
+__all__ = ["Frame", "decode", "encode", "field", "images", "particles"]
 
 LEVELS = 4095  # positions: steps across the extent (a quarter of a pixel on a 1000-pixel canvas)
 ORIGIN = 28672  # the number that stands for x0 and y0, so that paths may leave the extent sevenfold

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import secrets
@@ -14,6 +13,7 @@ import sys
 import textwrap
 import time
 
+import notebooks
 import numpy as np
 import pytest
 import torch
@@ -21,20 +21,21 @@ from helpers import (
     HOWS,
     ROOT,
     SECONDS,
+    STATE,
+    VIEW,
     complaints,
     drive,
     fault,
     look,
     move,
     served,
+    widget_page,
     widgets,
 )
 
 from sdelib.widgets import BUDGET, Explorer, Paint, Slider, Switch, Table, bake
 from sdelib.widgets.frames import LEVELS, decode, encode, field, images, particles
 
-STATE = "application/vnd.jupyter.widget-state+json"
-VIEW = "application/vnd.jupyter.widget-view+json"
 EXTENT = (-2.0, 3.0, -1.0, 1.0)
 rng = np.random.default_rng(0)
 
@@ -438,8 +439,7 @@ SHOW = {
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A folder with a page made of an executed notebook's outputs and state, written as myst-nb
-    writes them."""
+    """A folder with a page of an executed notebook's widgets, and the notebook."""
     import nbclient
     import nbformat
     from nbformat.v4 import new_code_cell, new_notebook
@@ -461,26 +461,28 @@ def page(tmp_path_factory):
     nbclient.NotebookClient(nb, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
     nbformat.write(nb, folder / "nb.ipynb")
 
-    def script(kind, data):
-        return f'<script type="{kind}">{json.dumps(data).replace("</script", chr(92) + "u003c/script")}</script>'
-
-    bodies = [
-        script(VIEW, out.data[VIEW])
-        for cell in nb.cells
-        for out in cell.outputs
-        if VIEW in out.get("data", {})
-    ]
-    assert len(bodies) == 5
-    (folder / "index.html").write_text(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title></head><body>'
-        + "\n<hr>\n".join(bodies)
-        + script(STATE, nb.metadata.widgets[STATE])
-        + '<script src="host.js"></script></body></html>',
-        encoding="utf-8",
+    models = nb.metadata.widgets[STATE]["state"]
+    shown = [o.data[VIEW]["model_id"] for c in nb.cells for o in c.outputs if VIEW in o.data]
+    assert len(shown) == 5
+    return widget_page(
+        folder, {id: {"state": without_code(models[id])} for id in shown}, "explorer"
     )
-    shutil.copy(ROOT / "book" / "_static" / "host.js", folder)
-    return folder
+
+
+def without_code(model) -> dict:
+    return {k: v for k, v in model["state"].items() if k not in ("_esm", "_css")}
+
+
+@pytest.mark.browser
+def test_another_anywidget_brings_its_module_to_the_page(tmp_path, new_tab):
+    code = "export default { render({ model, el }) { el.textContent = model.get('word'); } }"
+    state = {"_esm": code, "_css": "hr { height: 7px; }", "word": "its own"}
+    widget_page(tmp_path, {"a": {"state": state}, "b": {"state": state}}, "explorer")
+    tab = new_tab()
+    found = complaints(tab)
+    tab.goto((tmp_path / "index.html").as_uri())
+    tab.wait_for_function("document.body.innerText.split('its own').length === 3", timeout=SECONDS)
+    assert tab.locator("hr").bounding_box()["height"] >= 7 and found == []
 
 
 @pytest.mark.browser
@@ -595,11 +597,11 @@ def test_the_picture_follows_the_theme(page, new_tab):
 @pytest.mark.browser
 def test_damaged_frames_are_reported_in_the_widget(page, tmp_path, new_tab):
     text = (page / "index.html").read_text(encoding="utf-8")
+    shutil.copytree(page, tmp_path, dirs_exist_ok=True)
     (tmp_path / "index.html").write_text(
         re.sub(r'"frames": "(.{40})', lambda m: '"frames": "' + "A" * 40, text),
         encoding="utf-8",
     )
-    shutil.copy(page / "host.js", tmp_path)
     tab = new_tab()
     found = complaints(tab)
     tab.goto((tmp_path / "index.html").as_uri())
@@ -702,6 +704,27 @@ def open_and_run(new_tab, lab, name, cells):
     tab.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     tab.wait_for_selector(".sde-x[data-ready]", timeout=2 * SECONDS)
     return tab, widgets(tab)
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.xdist_group("lab")
+def test_a_stored_notebook_that_nobody_ran_shows_the_pictures(lab, page, new_tab):
+    import nbformat
+
+    address, token, folder = lab
+    nb = notebooks.tidy(nbformat.read(page / "nb.ipynb", as_version=4), "stored")
+    nbformat.write(nb, folder / "stored.ipynb")
+    tab = new_tab(viewport={"width": 1400, "height": 1000})
+    url = f"{address}/lab/workspaces/stored/tree/stored.ipynb?token={token}"
+    tab.goto(url, timeout=2 * SECONDS)
+    pictures = tab.locator(".jp-OutputArea-output img")
+    pictures.nth(3).wait_for(state="attached", timeout=2 * SECONDS)
+    for k in range(4):
+        pictures.nth(k).scroll_into_view_if_needed()
+        assert pictures.nth(k).bounding_box()["width"] > 100
+    assert tab.locator(".sde-x").count() == 0
+    assert "rror" not in tab.locator(".jp-Notebook").inner_text()
 
 
 def nudge(tab, widget):

@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import shutil
 import subprocess
 import sys
 
@@ -18,11 +17,13 @@ from helpers import (
     HOWS,
     ROOT,
     SECONDS,
+    VIEW,
     complaints,
     drive,
     javascript,
     look,
     served,
+    widget_page,
     widgets,
 )
 
@@ -33,10 +34,8 @@ from sdelib.families import NoiseLevel
 from sdelib.integration import integrate
 from sdelib.langevin import langevin
 from sdelib.reversal import Reverse
-from sdelib.widgets import MixtureField, bundle
+from sdelib.widgets import MixtureField
 
-STATE = "application/vnd.jupyter.widget-state+json"
-VIEW = "application/vnd.jupyter.widget-view+json"
 EXTENT = (-4.0, 4.0, -4.0, 4.0)
 
 
@@ -404,8 +403,7 @@ def test_the_output_has_the_widget_and_a_still_picture_of_the_exact_field(dynami
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A folder with a page of three mixtures, one for each kind of dynamics, written as myst-nb
-    writes them."""
+    """A folder with a page of three mixtures, one for each kind of dynamics."""
     folder = tmp_path_factory.mktemp("page")
     found = [
         MixtureField(garden(), sigma=0.1, extent=EXTENT, caption="Drag.", alt="a mixture"),
@@ -418,29 +416,9 @@ def page(tmp_path_factory):
             alt="particles on their way back",
         ),
     ]
-    script = lambda kind, data: (
-        f'<script type="{kind}">{json.dumps(data).replace("</script", chr(92) + "u003c/script")}</script>'
+    return widget_page(
+        folder, {f"m{i}": {"state": {"spec": w.spec}} for i, w in enumerate(found)}, "mixture"
     )
-    states = {
-        f"m{i}": {
-            "model_module": "anywidget",
-            "model_name": "AnyModel",
-            "state": {"spec": w.spec},
-        }
-        for i, w in enumerate(found)
-    }
-    (folder / "index.html").write_text(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title>'
-        f"<style>{bundle.style('mixture')}</style></head><body><h1>Above</h1>"
-        + "\n<hr>\n".join(script(VIEW, {"model_id": id}) for id in states)
-        + script(STATE, {"state": states})
-        + '<script src="mixture.js"></script><script src="host.js"></script></body></html>',
-        encoding="utf-8",
-    )
-    (folder / "mixture.js").write_text(bundle.script("mixture"), encoding="utf-8")
-    shutil.copy(ROOT / "book" / "_static" / "host.js", folder)
-    return folder
 
 
 def centre(handle) -> tuple[float, float]:
