@@ -97,7 +97,9 @@ class Denoiser(UNet):
         y, n = torch.as_tensor(NO_LABEL if label is None else label), self.config["classes"]
         whole = not y.is_floating_point() and y.shape in ((), (len(x),))
         cure = f"give one or one for each x, whole, from 0 to {n - 1}; {NO_LABEL} for none"
-        unseen = torch.compiler.is_compiling() or not n and self.training  # a look breaks the graph
+        unseen = torch.compiler.is_compiling() or (
+            not n and self.training
+        )  # a look breaks the graph
         known = whole and (unseen or ((y >= NO_LABEL) & (y < n)).all())
         checks.require(known, "label", y, cure if n else "this denoiser has no labels: give None")
         return y.to(x.device).reshape(-1).expand(len(x)) if n else None

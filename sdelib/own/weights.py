@@ -7,6 +7,7 @@ Every write is atomic: a temporary file beside the target, flushed to the disk, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -77,7 +78,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     try:
         with safe_open(path, "pt") as f:
-            return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
+            return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}): delete it, or fetch it again"
@@ -171,8 +172,8 @@ def provenance(name: str) -> dict:
     return json.loads(read_tensors(checked(f"{name}.safetensors"))[1]["provenance"])
 
 
-# ---- A spec is {"class": "sdelib.denoiser.Denoiser", "config": {argument: value}}; a process among
-#      the values is {"class": "sdelib.families.VE", "sigma_min": …}. It says how a network is rebuilt.
+# ---- A spec says how a network is rebuilt: {"class": "sdelib.denoiser.Denoiser", "config":
+#      {argument: value}}; a process among the values is {"class": "sdelib.families.VE", …}.
 
 
 def _spec(network: Any) -> dict:
@@ -204,10 +205,8 @@ def _class(path: str) -> type:
     module, _, name = path.rpartition(".")
     known = None
     if module.startswith(f"{ROOT}."):
-        try:
+        with contextlib.suppress(ModuleNotFoundError):
             known = getattr(importlib.import_module(module), name, None)
-        except ModuleNotFoundError:
-            pass
     if not (isinstance(known, type) and (issubclass(known, nn.Module) or is_dataclass(known))):
         raise ValueError(f"class = {path!r} is no network and no process of this {ROOT}")
     return known
