@@ -168,4 +168,4 @@ class GaussianSDE(SDE):
         """float32 can hold the end of the process."""
         scale, std = (float(a) for a in self.marginal(torch.tensor(self.T)))
         cure = f"{self} ends with numbers whose squares float32 cannot hold: give ordinary ones"
-        require(1e-18 < scale and 1e-18 < std < 1e18, "(scale, std)", (scale, std), cure)
+        require(scale > 1e-18 and 1e-18 < std < 1e18, "(scale, std)", (scale, std), cure)
