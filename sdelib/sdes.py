@@ -61,6 +61,7 @@ class SDE(ABC):
 
     def direction(self, start: float, stop: float) -> None:
         """Raise ValueError where the equation may not be solved from start to stop."""
+        return None
 
     def blame(self, x: Tensor, t: Tensor) -> str:
         """Why a step from (x, t) went wrong, in words, or ""."""
@@ -83,7 +84,7 @@ class GaussianSDE(SDE):
 
     @abstractmethod
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(scale, std) of x_t | x_0, each shaped like t.  Raises ValueError for t outside [0, T]."""
+        """(scale, std) of x_t | x_0, shaped like t.  Raises ValueError for t outside [0, T]."""
 
     @abstractmethod
     def time(self, ratio: Tensor) -> Tensor:
@@ -150,7 +151,7 @@ class GaussianSDE(SDE):
         if t.numel() and floats(t, "t").device.type == "cpu":
             now = t.detach()
             low, high = (float(a) for a in (now.aminmax() if now.ndim else (now, now)))
-            if 0 <= low and high <= self.T:
+            if low >= 0 and high <= self.T:
                 return t
             slack = 1e-6 * self.T
             if not (-slack <= low and high <= self.T + slack):
