@@ -124,8 +124,8 @@ lint: $(PACKAGES)
 
 check: export OMP_NUM_THREADS := 1
 check: lint $(SDELIB)
-	$(STAGE) core 'the tests of the mathematics, without the slow ones' \
-	  $(PYTEST) $(EVENLY) -m 'not slow' tests/core
+	$(STAGE) core 'the tests of the mathematics and of the rules of the house, without the slow ones' \
+	  $(PYTEST) $(EVENLY) -m 'not slow' tests/core tests/house/test_structure.py
 	@echo; echo 'The check passed. make test runs everything.'
 
 test: export OMP_NUM_THREADS := 1

@@ -25,7 +25,8 @@ def _check(version: str) -> None:
         int(n) for n in re.findall(r"\d+", wanted)[:2]
     ]:
         raise ImportError(
-            f"PyTorch {version} is too old: sdelib needs {wanted} or later; run pip install --upgrade torch"
+            f"PyTorch {version} is too old: sdelib needs {wanted} or later; "
+            "run pip install --upgrade torch"
         )
 
 

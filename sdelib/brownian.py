@@ -48,7 +48,9 @@ class WhiteNoise:
         return torch.randn(self.x.shape, generator=self.generator, **where).to(self.x.device)
 
     def __call__(self, t: Tensor, t_next: Tensor) -> Tensor:
-        return math.sqrt(abs(t_next - t)) * self.normal()
+        h = abs(float(t_next - t))
+        require(h < 1e36, "t_next − t", h, "give finite times of ordinary size")
+        return math.sqrt(h) * self.normal()
 
     def with_area(self, t: Tensor, t_next: Tensor) -> tuple[Tensor, Tensor]:
         """(dw, ½h·dw + |h|^{3/2} z/√12) for h = t_next − t."""

@@ -71,7 +71,7 @@ def _times_of(
         )
         require(0 < t <= sde.T * (1 + 1e-6), name, t, cure)
     two_times(start, stop)
-    ends = into(sde.ratio(torch.tensor([start, stop], dtype=torch.float64))).tolist()
-    times = sde.time(back(uniform_times(*ends, steps)))
+    high, low = into(sde.ratio(torch.tensor([start, stop], dtype=torch.float64))).tolist()
+    times = sde.time(back(uniform_times(high, low, steps)))
     times[0], times[-1] = start, stop  # to the last bit
     return times

@@ -154,7 +154,7 @@ def annealed_langevin(
     def states(x: Tensor) -> Iterator[Tensor]:
         for sigma, kappa in zip(sigmas.flip(0), reversed(kappas)):
             level, eps = checks.like(sigma, x), rate * float(sigma) ** 2
-            at_level = lambda x: score(x, level)  # noqa: B023, used before the next level
+            at_level = lambda x: score(x, level)
             for y in langevin(at_level, x, eps, steps, temperature=kappa, generator=generator):
                 yield y
             x = y

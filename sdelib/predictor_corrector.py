@@ -67,7 +67,8 @@ def ancestral(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Ten
     Raises ValueError when sde is not the Reverse of a Gaussian SDE with η = 1.
     """
     r, v = _undone(sde, t, dt, eta=1.0)
-    share = sde.forward.marginal(t + dt)[1] / sde.forward.marginal(t)[1]
+    forward = forward_of(sde)
+    share = forward.marginal(t + dt)[1] / forward.marginal(t)[1]
     return (x + v * sde.score_at(x, t)) / r + share * v.sqrt() / dt.abs().sqrt() * dw
 
 

@@ -102,8 +102,8 @@ def forward_of(sde: SDE) -> GaussianSDE:
     forward = sde.forward if isinstance(sde, Reverse) else None
     if not isinstance(forward, GaussianSDE):
         raise ValueError(
-            f"sde = {type(sde).__name__}: this step undoes a Gaussian SDE, so give Reverse(forward, "
-            "score), its forward VE, VP, SubVP or NoiseLevel"
+            f"sde = {type(sde).__name__}: this step undoes a Gaussian SDE, so give "
+            "Reverse(forward, score), its forward VE, VP, SubVP or NoiseLevel"
         )
     return forward
 

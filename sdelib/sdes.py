@@ -148,7 +148,11 @@ class GaussianSDE(SDE):
         """t in [0, T]; a time on a GPU is not looked at, since that would make it wait."""
         t = t if torch.is_tensor(t) and t.is_floating_point() else number(t, torch.empty(0))
         if t.numel() and floats(t, "t").device.type == "cpu":
-            (low, high), slack = (float(a) for a in t.aminmax()), 1e-6 * self.T
+            now = t.detach()
+            low, high = (float(a) for a in (now.aminmax() if now.ndim else (now, now)))
+            if 0 <= low and high <= self.T:
+                return t
+            slack = 1e-6 * self.T
             if not (-slack <= low and high <= self.T + slack):
                 raise ValueError(f"t = {show(t)} leaves [0, {self.T}]")
         return t.clamp(0, self.T)
@@ -164,4 +168,4 @@ class GaussianSDE(SDE):
         """float32 can hold the end of the process."""
         scale, std = (float(a) for a in self.marginal(torch.tensor(self.T)))
         cure = f"{self} ends with numbers whose squares float32 cannot hold: give ordinary ones"
-        require(1e-18 < scale and 1e-18 < std < 1e18, "(scale, std)", (scale, std), cure)
+        require(scale > 1e-18 and 1e-18 < std < 1e18, "(scale, std)", (scale, std), cure)

@@ -108,8 +108,8 @@ def particles(
     gaps = np.diff(x[:, 0, 0])
     one_way = (gaps > 0).all() or (gaps < 0).all()
     timelike = bool(T > 2 and (x[:, :, 0] == x[:, :1, 0]).all() and one_way)
-    axes = _axes(axes or (("t", "x") if timelike else ("x₁", "x₂")))
-    meta = {"extent": edges(extent), "note": str(note), "timelike": timelike, "axes": axes}
+    named = _axes(axes or (("t", "x") if timelike else ("x₁", "x₂")))
+    meta = {"extent": edges(extent), "note": str(note), "timelike": timelike, "axes": named}
     arrays = {"paths": _positions(x, meta["extent"])}
     _density(density, label, meta, arrays)
     if groups is not None:

@@ -391,6 +391,7 @@ PLACES = (
     "*.toml",
     "book/*.md",
     "chapters/*.md",
+    "chapters/text/*.md",
     ".github/**/*.yml",
     ".devcontainer/*",
     ".binder/*",
