@@ -78,9 +78,9 @@ class Tape:
     """Within it, every normal number that sdelib's noise draws is kept in `z`, in order."""
 
     def __enter__(self):
-        self.z, self.patch, plain = [], pytest.MonkeyPatch(), WhiteNoise._normal
+        self.z, self.patch, plain = [], pytest.MonkeyPatch(), WhiteNoise.normal
         self.patch.setattr(
-            WhiteNoise, "_normal", lambda noise: self.z.append(plain(noise)) or self.z[-1]
+            WhiteNoise, "normal", lambda noise: self.z.append(plain(noise)) or self.z[-1]
         )
         return self
 
