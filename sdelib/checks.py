@@ -20,7 +20,8 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-P, Value = ParamSpec("P"), TypeVar("Value")
+P = ParamSpec("P")
+Value = TypeVar("Value")
 ORDINARY = "give numbers above 0, of ordinary size"
 
 
@@ -193,7 +194,7 @@ def like(t: Tensor | float, x: Tensor) -> Tensor:
     return t.reshape(-1, *[1] * (x.ndim - 1))
 
 
-def a_generator(generator: torch.Generator) -> torch.Generator:
+def a_generator(generator: Any) -> torch.Generator:
     """The generator, which is one of PyTorch's."""
     cure = "give a torch.Generator, such as torch.Generator().manual_seed(0)"
     require(isinstance(generator, torch.Generator), "generator", generator, cure)

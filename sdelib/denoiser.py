@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -93,7 +94,9 @@ class Denoiser(UNet):
         y, n = torch.as_tensor(NO_LABEL if label is None else label), self.config["classes"]
         whole = not y.is_floating_point() and y.shape in ((), (len(x),))
         cure = f"give one or one for each x, whole, from 0 to {n - 1}; {NO_LABEL} for none"
-        unseen = torch.compiler.is_compiling() or not n and self.training  # a look breaks the graph
+        unseen = torch.compiler.is_compiling() or (
+            not n and self.training
+        )  # a look breaks the graph
         known = whole and (unseen or ((y >= NO_LABEL) & (y < n)).all())
         checks.require(known, "label", y, cure if n else "this denoiser has no labels: give None")
         return y.to(x.device).reshape(-1).expand(len(x)) if n else None
@@ -129,7 +132,7 @@ class DenoiserLoss:
         """(sigma, z, told, mirrored): levels (batch,), z ~ N(0, I) like x0, and for each image
         whether its label is told and whether it is mirrored."""
         n = len(checks.shaped("label", label, len(checks.floats(x0, "x0", axes=2))))
-        how = {"generator": checks.a_generator(generator)}
+        how: Any = {"generator": checks.a_generator(generator)}
         u, told, mirrored = (torch.rand(n, **how) for _ in range(3))
         u = ((u + torch.arange(n)) / n)[torch.randperm(n, **how)]  # stratified
         u = u.double().clamp(1e-6, 1 - 1e-6)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -90,7 +91,7 @@ class GaussianMixture:
 
     def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
         """n independent draws, shape (n, d)."""
-        how = {"generator": a_generator(generator)}
+        how: Any = {"generator": a_generator(generator)}
         k = torch.multinomial(self.weights, max(1, n), replacement=True, **how)[:n]
         z = torch.randn(n, self.dim, **how, dtype=self.means.dtype)
         spread = self.variances[k].sqrt() * z

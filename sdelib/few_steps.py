@@ -21,7 +21,7 @@ from torch import Tensor
 from .checks import require, whole
 from .reversal import Reverse, forward_of
 from .sdes import SDE
-from .stepping import Step
+from .stepping import Step, blend
 
 
 class Before(NamedTuple):
@@ -60,12 +60,12 @@ class DPMSolver(Step):
         scale_next, std_next = forward.marginal(t.double() + dt.double())
         sigma, sigma_next = std / scale, std_next / scale_next
         h, rate = (sigma / sigma_next).log(), 1 + sde.eta**2
-        D = (x + std**2 * sde.score_at(x, t)) / scale
+        D = blend(1 / scale, x, std**2 / scale, sde.score_at(x, t))
         ahead = D
         if memory is not None and self.order == 2:
             ahead = D + h / (2 * memory.h) * (D - memory.denoised)
         a = torch.exp(-rate * h)
-        x = a * scale_next / scale * x + (1 - a) * scale_next * ahead
+        x = blend(a * scale_next / scale, x, (1 - a) * scale_next, ahead)
         if sde.eta > 0:
             spread = torch.sqrt(-torch.expm1(-2 * sde.eta**2 * h) / dt.abs())
             x = x + std_next * spread * dw

@@ -65,7 +65,7 @@ def _times_of(
     cure = f"give times in (0, {sde.T}]; at t = 0 there is no noise, and its ratio no logarithm"
     for name, t in zip(("start", "stop"), two_times(start, stop)):
         require(0 < t <= sde.T * (1 + 1e-6), name, t, cure)
-    ends = into(sde.ratio(torch.tensor([start, stop], dtype=torch.float64))).tolist()
-    times = sde.time(back(uniform_times(*ends, steps)))
+    high, low = into(sde.ratio(torch.tensor([start, stop], dtype=torch.float64))).tolist()
+    times = sde.time(back(uniform_times(high, low, steps)))
     times[0], times[-1] = start, stop  # to the last bit
     return times

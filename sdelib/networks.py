@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,14 +33,16 @@ def fits(x: Tensor, network: nn.Module) -> Tensor:
 
 def silent(layer: nn.Linear | nn.Conv2d) -> nn.Linear | nn.Conv2d:
     """The layer with its weights set to 0."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
+    for weights in layer.parameters():
+        nn.init.zeros_(weights)
     return layer
 
 
 class NoiseEmbedding(nn.Module):
     """φ(t) = MLP([sin(2π ω c), cos(2π ω c)]) with c = ¼ ln(std/scale) and fixed ω ~ N(0, 1):
     Fourier features of the logarithm of the noise-to-signal ratio (Tancik et al. 2020)."""
+
+    omega: Tensor
 
     def __init__(self, width: int):
         super().__init__()
@@ -180,7 +183,7 @@ class UNet(nn.Module):
         if self.label is not None:
             nn.init.zeros_(self.label.weight)
 
-    def correction(self, u: Tensor, ratio: Tensor, label: Tensor | None = None) -> Tensor:
+    def correction(self, u: Tensor, ratio: Tensor, label: Any = None) -> Tensor:
         """F(u, ratio, label)."""
         fit = u.ndim == 4 and u.shape[1] == 1 and all(n > 0 and n % 4 == 0 for n in u.shape[2:])
         require(fit, "shape of x", tuple(u.shape), "give (batch, 1, H, W), multiples of 4")

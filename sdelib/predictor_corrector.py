@@ -65,7 +65,8 @@ def ancestral(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Ten
     N(0, I).  Cost and errors as `reverse_diffusion`.   Ho et al. 2020; Song et al. 2021, eq. 47.
     """
     r, v = _undone(sde, t, dt, eta=1.0)
-    share = sde.forward.marginal(t + dt)[1] / sde.forward.marginal(t)[1]
+    forward = forward_of(sde)
+    share = forward.marginal(t + dt)[1] / forward.marginal(t)[1]
     return (x + v * sde.score_at(x, t)) / r + share * v.sqrt() / dt.abs().sqrt() * dw
 
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -102,7 +103,7 @@ def slope_along(field: Field, x: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
 def _slopes(x: Tensor) -> Iterator[tuple[Tensor, Callable[[Tensor], Tensor]]]:
     """(x, slope): slope(y) = ∂y/∂x row by row for y of shape (batch,), inside torch.no_grad() too;
     it can be differentiated again where gradients are on."""
-    how = dict(create_graph=torch.is_grad_enabled(), retain_graph=True, allow_unused=True)
+    how: Any = dict(create_graph=torch.is_grad_enabled(), retain_graph=True, allow_unused=True)
 
     def slope(y: Tensor) -> Tensor:
         g = torch.autograd.grad(y.sum(), x, **how)[0] if y.requires_grad else None

@@ -61,6 +61,7 @@ class SDE(ABC):
 
     def direction(self, start: float, stop: float) -> None:
         """Raise ValueError where the equation may not be solved from start to stop."""
+        return None
 
     def blame(self, x: Tensor, t: Tensor) -> str:
         """Why a step from (x, t) went wrong, in words, or ""."""
@@ -83,7 +84,7 @@ class GaussianSDE(SDE):
 
     @abstractmethod
     def marginal(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(scale, std) of x_t | x_0, each shaped like t, or a ValueError for t outside [0, T]."""
+        """(scale, std) of x_t | x_0, shaped like t.  Raises ValueError for t outside [0, T]."""
 
     @abstractmethod
     def time(self, ratio: Tensor) -> Tensor:
@@ -144,7 +145,10 @@ class GaussianSDE(SDE):
         """t in [0, T]; a time on a GPU is not looked at, since that would make it wait."""
         t = t if torch.is_tensor(t) and t.is_floating_point() else number(t, torch.empty(0))
         if t.numel() and floats(t, "t").device.type == "cpu":
-            (low, high), slack = (float(a) for a in t.aminmax()), 1e-6 * self.T
+            now, slack = t.detach(), 1e-6 * self.T
+            low, high = (float(a) for a in (now.aminmax() if now.ndim else (now, now)))
+            if low >= 0 and high <= self.T:
+                return t
             inside = -slack <= low and high <= self.T + slack
             require(inside, "t", t, f"it leaves [0, {self.T}]")
         return t.clamp(0, self.T)
@@ -161,4 +165,4 @@ class GaussianSDE(SDE):
         positive(T=self.T)
         scale, std = (float(a) for a in self.marginal(torch.tensor(self.T)))
         cure = f"{self} ends with numbers whose squares float32 cannot hold: give ordinary ones"
-        require(1e-18 < scale and 1e-18 < std < 1e18, "(scale, std)", (scale, std), cure)
+        require(scale > 1e-18 and 1e-18 < std < 1e18, "(scale, std)", (scale, std), cure)

@@ -73,6 +73,11 @@ def as_step(step: Step | Callable[..., Tensor]) -> Step:
     return step if isinstance(step, Step) else OneStep(step, kind="cross")
 
 
+def blend(a: Tensor | float, x: Tensor, b: Tensor | float, y: Tensor) -> Tensor:
+    """a x + b y for numbers a and b, in two passes over the memory and not in three."""
+    return (a * x).add_(y, alpha=float(b))
+
+
 class Around(Step):
     """A step around another one, `inner`, after which it changes x. What the loop should know of it
     is what it should know of `inner`."""

@@ -117,7 +117,7 @@ def measured_by(name: str):
     if str(folder) not in sys.path:
         sys.path.append(str(folder))  # for what they share
     spec = importlib.util.spec_from_file_location(f"measure_{name}", folder / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -199,7 +199,10 @@ HASH = """canvas => {
   for (let i = 0; i < bytes.length; i++) h = Math.imul(h ^ bytes[i], 16777619);
   return `${canvas.width}x${canvas.height}:${h >>> 0}`;
 }"""
-DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
+DRAWN = (
+    "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => "
+    "requestAnimationFrame(done))))"
+)
 
 
 def javascript(code: str, *modules: str, **data):
@@ -269,6 +272,32 @@ def served(folder: Path) -> Iterator[str]:
     server.server_close()
 
 
+STATE = "application/vnd.jupyter.widget-state+json"
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def widget_page(folder: Path, states: dict[str, dict], kind: str) -> Path:
+    """The folder, with a page of these widgets (id → {"state": …}) as book/_ext/stills.py writes
+    them, but without the pictures."""
+    from sdelib.widgets import bundle
+
+    script = lambda kind, data: (
+        f'<script type="{kind}">{json.dumps(data).replace("</", "<" + chr(92) + "/")}</script>'
+    )
+    (folder / "index.html").write_text(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title>'
+        f"<style>{bundle.style(kind)}</style></head><body><h1>Above</h1>"
+        + "\n<hr>\n".join(script(VIEW, {"model_id": id}) for id in states)
+        + script(STATE, {"state": states})
+        + f'<script src="{kind}.js"></script><script src="host.js"></script></body></html>',
+        encoding="utf-8",
+    )
+    (folder / f"{kind}.js").write_text(bundle.script(kind), encoding="utf-8")
+    shutil.copy(ROOT / "book" / "_static" / "host.js", folder)
+    return folder
+
+
 @contextlib.contextmanager
 def opened(browser, address: str, width: int = 1280) -> Iterator:
     """A page in a context of its own."""
@@ -282,7 +311,7 @@ def opened(browser, address: str, width: int = 1280) -> Iterator:
 
 
 def pages_with_widgets() -> list[str]:
-    """The pages of the built site that have an explorer or a mixture; none where it is not built."""
+    """The pages of the built site that have an explorer or a mixture; none if it is not built."""
     view = '<script type="application/vnd.jupyter.widget-view+json">'
     return sorted(
         path.relative_to(SITE).as_posix()
@@ -314,7 +343,8 @@ def widgets(page) -> list:
     AssertionError with the text of one that reports an error."""
     wanted = page.locator('script[type="application/vnd.jupyter.widget-view+json"]').count()
     page.wait_for_function(
-        "n => document.querySelectorAll('.sde-x:is([data-ready], [data-error]), .widget-notice').length >= n",
+        "n => document.querySelectorAll('.sde-x:is([data-ready], [data-error]), "
+        ".widget-notice').length >= n",
         arg=wanted,
         timeout=SECONDS,
     )

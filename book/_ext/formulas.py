@@ -21,21 +21,27 @@ from sphinx.util import logging
 MATHJAX = Path(__file__).parents[2] / "node_modules" / "mathjax" / "es5" / "node-main.js"
 FONTS = "vendor/mathjax/output/chtml/fonts/woff-v2"
 FORMULA = re.compile(
-    r'(<(span|div) class="[^"]*\bmath\b[^"]*"[^>]*>)((?:(?!</\2>).)*?)\\([(\[])(.*?)\\[)\]]\s*(</\2>)',
+    r'(<(span|div) class="[^"]*\bmath\b[^"]*"[^>]*>)((?:(?!</\2>).)*?)'
+    r"\\([(\[])(.*?)\\[)\]]\s*(</\2>)",
     re.S,
 )
 SCRIPTS = re.compile(
-    r"[ \t]*<script>window\.MathJax = .*?</script>\n?|[ \t]*<script[^>]*/mathjax/[^>]*></script>\n?",
+    r"[ \t]*<script>window\.MathJax = .*?</script>\n?"
+    r"|[ \t]*<script[^>]*/mathjax/[^>]*></script>\n?",
     re.S,
 )
 SET = r"""
-require(process.argv[1]).init({ loader: { load: ["input/tex", "output/chtml", "a11y/assistive-mml"] }, startup: { typeset: false },
-                                chtml: { fontURL: process.argv[2] } }).then(async MathJax => {
+require(process.argv[1]).init({
+  loader: { load: ["input/tex", "output/chtml", "a11y/assistive-mml"] },
+  startup: { typeset: false },
+  chtml: { fontURL: process.argv[2] },
+}).then(async MathJax => {
   const { adaptor } = MathJax.startup, set = [];
   for (const [display, tex] of JSON.parse(require("fs").readFileSync(0, "utf8"))) {
     set.push(adaptor.outerHTML(await MathJax.tex2chtmlPromise(tex, { display })));
   }
-  process.stdout.write(JSON.stringify({ set, css: adaptor.textContent(MathJax.chtmlStylesheet()) }));
+  const css = adaptor.textContent(MathJax.chtmlStylesheet());
+  process.stdout.write(JSON.stringify({ set, css }));
 }).catch(error => { console.error(error); process.exit(1); });
 """
 # MathJax measures the letters around a formula to match their height; a stylesheet can ask for the
@@ -105,7 +111,8 @@ def place(app, exception) -> None:
             up = "../" * (len(page.relative_to(app.outdir).parts) - 1)
             mended = mended.replace(
                 "</title>",
-                f'</title>\n    <link rel="stylesheet" href="{up}_static/formulas.css?v={version}" />',
+                f'</title>\n    <link rel="stylesheet" '
+                f'href="{up}_static/formulas.css?v={version}" />',
                 1,
             )
         mended = SCRIPTS.sub("", mended)

@@ -44,8 +44,10 @@ MENDS = [
         (r"<script(?![^>]*\bdefer\b)((?:(?!type=)[^>])*\bsrc=)", r"<script defer\1"),
         # Where storage is blocked, the page has the default colours.
         (
-            r'(<script data-cfasync="false">\s*)(document\.documentElement\.dataset\.mode = localStorage[^<]*?)\s*</script>',
-            r'\1try {\n    \2\n    } catch (error) { document.documentElement.dataset.mode = document.documentElement.dataset.theme = "light"; }\n  </script>',
+            r'(<script data-cfasync="false">\s*)'
+            r"(document\.documentElement\.dataset\.mode = localStorage[^<]*?)\s*</script>",
+            r"\1try {\n    \2\n    } catch (error) { document.documentElement.dataset.mode = "
+            r'document.documentElement.dataset.theme = "light"; }\n  </script>',
         ),
     ]
 ]

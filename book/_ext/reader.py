@@ -99,23 +99,30 @@ def test_of(name: str) -> dict | None:
 def exercise_box(name: str, title: str) -> str:
     label = html.escape(f"{name} {title}")
     done = (
-        f'<label class="reader-done"><input type="checkbox" data-exercise="{name}" aria-label="Exercise {label} is done" disabled>'
+        f'<label class="reader-done"><input type="checkbox" data-exercise="{name}" '
+        f'aria-label="Exercise {label} is done" disabled>'
         " <span>Done</span></label>"
     )
     if test_of(name) is None:
-        return f'<div class="reader-exercise pst-js-only"><span class="reader-how">Run the chapter to check your answer.</span>{done}</div>'
+        how = '<span class="reader-how">Run the chapter to check your answer.</span>'
+        return f'<div class="reader-exercise pst-js-only">{how}{done}</div>'
     return (
-        f'<form class="reader-exercise pst-js-only" data-answer="{name}"><label for="answer-{name}">Your answer</label>'
-        f'<input type="text" id="answer-{name}" size="14" maxlength="60" autocomplete="off" autocapitalize="off" spellcheck="false"'
-        f' enterkeyhint="go" aria-describedby="verdict-{name}" disabled><button type="submit" disabled>Check</button>{done}'
+        f'<form class="reader-exercise pst-js-only" data-answer="{name}"><label '
+        f'for="answer-{name}">Your answer</label>'
+        f'<input type="text" id="answer-{name}" size="14" maxlength="60" autocomplete="off" '
+        f'autocapitalize="off" spellcheck="false"'
+        f' enterkeyhint="go" aria-describedby="verdict-{name}" disabled><button type="submit" '
+        f"disabled>Check</button>{done}"
         f'<p class="reader-verdict" id="verdict-{name}" role="status"></p></form>'
     )
 
 
 def chapter_box(docname: str, up: str) -> str:
     return (
-        f'<div class="reader-chapter pst-js-only"><label><input type="checkbox" data-chapter="{docname}" disabled>'
-        f' <span>I have read this chapter</span></label><a href="{up}book/progress.html">Your progress</a></div>'
+        f'<div class="reader-chapter pst-js-only"><label><input type="checkbox" '
+        f'data-chapter="{docname}" disabled>'
+        f' <span>I have read this chapter</span></label><a href="{up}book/progress.html">Your '
+        f"progress</a></div>"
     )
 
 
@@ -129,19 +136,25 @@ def progress_list(env, link) -> str:
     for docname in order:
         title = html.escape(env.titles[docname].astext())
         boxes = "".join(
-            f'<li><input type="checkbox" class="pst-js-only" data-exercise="{name}" aria-label="Exercise {name} {html.escape(e["title"])} is done" disabled> '
+            f'<li><input type="checkbox" class="pst-js-only" data-exercise="{name}" '
+            f'aria-label="Exercise {name} {html.escape(e["title"])} is done" disabled> '
             f'<a href="{link(docname)}#{e["anchor"]}">{name} {html.escape(e["title"])}</a></li>'
             for name, e in found[docname].items()
         )
         rows.append(
-            f'<li><div class="reader-row"><input type="checkbox" class="pst-js-only" data-chapter="{docname}" aria-label="Chapter {title} is read" disabled> '
-            f'<a href="{link(docname)}">{title}</a><span class="reader-count" data-of="{docname}">0 of {len(found[docname])} done</span></div>'
+            f'<li><div class="reader-row"><input type="checkbox" class="pst-js-only" '
+            f'data-chapter="{docname}" aria-label="Chapter {title} is read" disabled> '
+            f'<a href="{link(docname)}">{title}</a><span class="reader-count" '
+            f'data-of="{docname}">0 of {len(found[docname])} done</span></div>'
             f"<ul>{boxes}</ul></li>"
         )
     return (
-        f'<div class="reader-progress"><p class="reader-total" role="status">0 of {len(order)} chapters read, 0 of {total} exercises done.</p>'
-        f'<div class="reader-bar" aria-hidden="true"><div></div></div><ul class="reader-list">{"".join(rows)}</ul>'
-        '<p class="pst-js-only"><button type="button" class="reader-forget" disabled>Forget all of it</button></p></div>'
+        f'<div class="reader-progress"><p class="reader-total" role="status">0 of {len(order)} '
+        f"chapters read, 0 of {total} exercises done.</p>"
+        f'<div class="reader-bar" aria-hidden="true"><div></div></div><ul class="reader-list">'
+        f"{''.join(rows)}</ul>"
+        '<p class="pst-js-only"><button type="button" class="reader-forget" disabled>Forget '
+        "all of it</button></p></div>"
     )
 
 

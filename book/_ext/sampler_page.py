@@ -40,16 +40,22 @@ NOT_HERE = {
 EVALUATIONS, SIGMA_MAX, N = 18, 80, 16
 ALT = "Sixteen garments in four rows, drawn by the book's small network"
 CAPTION = (
-    "Pick a solver and a number of evaluations, and press Draw: noise becomes garments. Then pull the slider under the picture to "
-    "see every step again. The states are drawn with the contrast of the data, whatever their noise."
+    "Pick a solver and a number of evaluations, and press Draw: noise becomes garments. Then "
+    "pull the slider under the picture to "
+    "see every step again. The states are drawn with the contrast of the data, whatever their "
+    "noise."
 )
 OFF = (
-    f"Your browser runs no JavaScript, so you see what the network drew when the book was built: dpm++2m, {EVALUATIONS} evaluations, "
+    f"Your browser runs no JavaScript, so you see what the network drew when the book was "
+    f"built: dpm++2m, {EVALUATIONS} evaluations, "
     f"VE with σ_max = {SIGMA_MAX}, the ten classes in turn, seed 0 of PyTorch."
 )
 
 NOTE = "Drawn when the book was built. Press Draw for your own."
-STATUS = "Nothing is fetched before you press Draw. What is fetched comes from this site, and what is drawn stays on your machine."
+STATUS = (
+    "Nothing is fetched before you press Draw. What is fetched comes from this site, and what is "
+    "drawn stays on your machine."
+)
 
 
 @functools.cache
@@ -219,12 +225,18 @@ def still(spec: dict) -> str:
     )
     image = base64.b64encode(picture(drawn())).decode()
     return (
-        f'<style>{bundle.style("sampler")}</style><div class="sde-x sde-still sde-images sde-sampler"><div class="sde-frame sde-beside">'
-        f'<div class="sde-stage"><div class="sde-plot"><div class="sde-area" style="aspect-ratio: 1">'
-        f'<img src="data:image/png;base64,{image}" alt="{ALT}"></div></div><p class="sde-note">{NOTE}</p>'
-        f'<div class="sde-wait" aria-hidden="true"><div class="sde-actions">{buttons}</div><p class="sde-status">{STATUS}</p>'
-        f'<div class="sde-film">{control(spec["show"])}<div class="sde-reel"></div></div></div></div>'
-        f'<div class="sde-panel" aria-hidden="true">{places}</div><p class="sde-caption">{html.escape(CAPTION)}'
+        f'<style>{bundle.style("sampler")}</style><div class="sde-x sde-still sde-images '
+        f'sde-sampler"><div class="sde-frame sde-beside">'
+        f'<div class="sde-stage"><div class="sde-plot"><div class="sde-area" '
+        f'style="aspect-ratio: 1">'
+        f'<img src="data:image/png;base64,{image}" alt="{ALT}"></div></div><p class="sde-note">'
+        f"{NOTE}</p>"
+        f'<div class="sde-wait" aria-hidden="true"><div class="sde-actions">{buttons}</div><p '
+        f'class="sde-status">{STATUS}</p>'
+        f'<div class="sde-film">{control(spec["show"])}<div class="sde-reel"></div></div></div>'
+        f"</div>"
+        f'<div class="sde-panel" aria-hidden="true">{places}</div><p class="sde-caption">'
+        f"{html.escape(CAPTION)}"
         f'<span class="sde-off"> {OFF}</span></p></div></div>'
     )
 

@@ -33,7 +33,8 @@ def control(spec: dict) -> str:
             f'<button type="button" disabled{chosen.get(i, "")}>{html.escape(key)}</button>'
             for i, key in enumerate(spec["keys"])
         )
-        return f'<div class="sde-control"><div>{label}</div><div class="sde-options">{options}</div></div>'
+        room = f'<div>{label}</div><div class="sde-options">{options}</div>'
+        return f'<div class="sde-control">{room}</div>'
     room = (
         f'<div class="sde-paint" style="--shape: {spec["columns"]} / {spec["rows"]}"></div>'
         if spec["kind"] == "paint"
@@ -107,7 +108,8 @@ def of_mixture(spec: dict) -> dict:
         "controls": spec["controls"][: None if several else -1],
         "actions": ["Play"] * moves + ["Reset", "Add", "Remove"],
         "beside": 1.45,
-        "status": "Drag a number to move its component, a knob to stretch or turn it. By keyboard: arrow keys, + and −.",
+        "status": "Drag a number to move its component, a knob to stretch or turn it. "
+        "By keyboard: arrow keys, + and −.",
     }
 
 
@@ -122,12 +124,16 @@ def still(state: dict, address: str) -> str:
         html.escape(spec["caption"]),
     )
     return (
-        f'<div class="sde-x sde-still sde-{spec["view"]}"><div class="sde-frame{beside}"><div class="sde-stage"><div class="sde-plot">'
-        f'<div class="sde-area" style="aspect-ratio: {spec["aspect"]}"><img src="{address}" alt="{alt}" loading="lazy"></div></div>'
-        f'<div class="sde-legend">{part["legend"]}</div><p class="sde-note">{part["note"]}</p></div>'
+        f'<div class="sde-x sde-still sde-{spec["view"]}"><div class="sde-frame{beside}"><div '
+        f'class="sde-stage"><div class="sde-plot">'
+        f'<div class="sde-area" style="aspect-ratio: {spec["aspect"]}"><img src="{address}" '
+        f'alt="{alt}" loading="lazy"></div></div>'
+        f'<div class="sde-legend">{part["legend"]}</div><p class="sde-note">{part["note"]}</p>'
+        f"</div>"
         f'<div class="sde-panel" aria-hidden="true">{"".join(map(control, part["controls"]))}'
         f'<div class="sde-actions">{buttons}</div><p class="sde-status">{part["status"]}</p></div>'
-        f'<p class="sde-caption">{caption}<span class="sde-off"> The picture moves where JavaScript runs.</span></p></div></div>'
+        f'<p class="sde-caption">{caption}<span class="sde-off"> The picture moves where '
+        f"JavaScript runs.</span></p></div></div>"
     )
 
 

@@ -144,7 +144,8 @@ class ThirdParty(Directive):
     def run(self) -> list:
         made = []
         for package in packages().values():
-            title = f"<strong>{html.escape(f'{package.name} {package.version}')}</strong>: {html.escape(package.licence)}"
+            name, licence = f"{package.name} {package.version}", html.escape(package.licence)
+            title = f"<strong>{html.escape(name)}</strong>: {licence}"
             made.append(nodes.raw("", f"<details><summary>{title}</summary>", format="html"))
             if package.brings:
                 carried = (

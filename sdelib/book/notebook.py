@@ -8,6 +8,7 @@ import csv
 import inspect
 import textwrap
 from pathlib import Path
+from typing import Any
 
 
 def show_source(thing, *, docstring: bool = False):
@@ -17,7 +18,7 @@ def show_source(thing, *, docstring: bool = False):
 
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(thing)))
     if not docstring:
-        node = ast.parse(source).body[0]
+        node: Any = ast.parse(source).body[0]
         first = node.body[0]
         if (
             isinstance(first, ast.Expr)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -84,7 +85,7 @@ def style() -> None:
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.edgecolor": "#444444",
-            "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, YELLOW, PINK, SKY]),
+            "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, YELLOW, PINK, SKY]),
             "axes.grid": True,
             "grid.color": "#E6E6E6",
             "grid.linewidth": 0.8,

@@ -122,7 +122,8 @@ def _draw_in_chunks(
             f"{_parts(args)} lacks chunk {lacks[0]}: run the same command again, "
             "it draws only what is missing"
         )
-    return np.concatenate([images for images, _, _ in found]), found[0][1], found[0][2]
+    images, nfe, t_min = zip(*filter(None, found))
+    return np.concatenate(images), nfe[0], t_min[0]
 
 
 def _parts(args: argparse.Namespace) -> Path:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -49,7 +50,7 @@ def _unet(args: argparse.Namespace) -> Task:
 def _ladder(args: argparse.Namespace) -> Task:
     sigmas = ladder(args.sigma_min, FASHION_MNIST_DISTANCE, 28 * 28).tolist()
     network = ScoreUNet(NoiseLevel(sigmas[-1]))
-    return Task(network, LadderLoss(sigmas), False, (sigmas[0], sigmas[-1]))
+    return Task(network, LadderLoss(tuple(sigmas)), False, (sigmas[0], sigmas[-1]))
 
 
 def _denoiser(args: argparse.Namespace) -> Task:
@@ -115,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
     }
     if task.ratios:
         facts["ratios"] = task.ratios
-    network = result.network.cpu()
+    network: Any = result.network.cpu()
     if args.what == "classifier":
         test = fashion_mnist(root=args.data, train=False)
         right = round(accuracy(test.images, test.labels, network), 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 def exact_products() -> Iterator[None]:
     """Products of float32 in float32 until the block ends: TF32, PyTorch's default for convolutions
     on a GPU, keeps 10 bits of 23."""
-    kinds = torch.backends.cuda.matmul, torch.backends.cudnn
+    kinds: Any = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [kind.allow_tf32 for kind in kinds]
     try:
         for kind in kinds:
@@ -31,7 +32,7 @@ def _exact_derivatives(gradient: Tensor) -> None:
     if torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32:
         block = exact_products()
         block.__enter__()
-        end = lambda: block.__exit__(None, None, None)
+        end: Any = lambda: block.__exit__(None, None, None)
         torch.autograd.Variable._execution_engine.queue_callback(end)
 
 
@@ -58,7 +59,7 @@ class _Visits:
         return answer.to(device)
 
 
-def on_gpu(network: nn.Module) -> nn.Module:
+def on_gpu(network: Any) -> Any:
     """The network itself, moved to the GPU where there is one; without one, it stays as it is.
 
     On the GPU it still takes x, its first argument, from the CPU and answers there, so what is

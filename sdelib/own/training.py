@@ -27,8 +27,8 @@ class Objective(Protocol):
     """draw(*batch, generator=…) gives the random tensors of a batch; calling it gives (batch,)
     losses."""
 
-    def draw(self, *batch: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]: ...
-    def __call__(self, network: Callable, *batch_and_noise: Tensor) -> Tensor: ...
+    draw: Callable[..., tuple[Tensor, ...]]
+    __call__: Callable[..., Tensor]
 
 
 @dataclass
@@ -154,7 +154,7 @@ def train(
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        losses[step] = accelerator.reduce(loss.detach(), "mean").item()
+        losses[step] = torch.as_tensor(accelerator.reduce(loss.detach(), "mean")).item()
         if not math.isfinite(losses[step]):
             raise ValueError(f"the loss is {losses[step]:g} at step {step}: lower lr = {lr}")
         beta = min(ema, (1 + step) / (10 + step))

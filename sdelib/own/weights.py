@@ -7,6 +7,7 @@ Every write is atomic: a temporary file beside the target, flushed to the disk, 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -14,6 +15,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -30,7 +32,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def atomic(path: Path, write: Callable[[Path], None]) -> None:
+def atomic(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file in the folder of `path`, then rename it: all of it or
     nothing.
 
@@ -76,7 +78,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     try:
         with safe_open(path, "pt") as f:
-            return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}
+            return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
             f"{path} is not a whole safetensors file ({error}): delete it, or fetch it again"
@@ -137,7 +139,7 @@ def save(name: str, network: nn.Module, provenance: dict) -> Path:
     return path
 
 
-def load(name: str) -> nn.Module:
+def load(name: str) -> Any:
     """The bundled network called `name`, in float32 on the CPU, in eval mode, without gradients.
 
     Raises ValueError when there is no such name, or when the file is missing, damaged or of another
@@ -170,20 +172,23 @@ def provenance(name: str) -> dict:
     return json.loads(read_tensors(checked(f"{name}.safetensors"))[1]["provenance"])
 
 
-# ---- A spec is {"class": "sdelib.denoiser.Denoiser", "config": {argument: value}}; a process among
-#      the values is {"class": "sdelib.families.VE", "sigma_min": …}. It says how a network is rebuilt.
+# ---- A spec says how a network is rebuilt: {"class": "sdelib.denoiser.Denoiser", "config":
+#      {argument: value}}; a process among the values is {"class": "sdelib.families.VE", …}.
 
 
-def _spec(network: nn.Module) -> dict:
+def _spec(network: Any) -> dict:
     if not hasattr(network, "config"):
         raise ValueError(
             f"network is a {type(network).__name__} without `config`, the arguments that it was "
             "made of: it could not be loaded again"
         )
-    values = {
-        key: {"class": _name(value), **asdict(value)} if is_dataclass(value) else value
-        for key, value in network.config.items()
-    }
+
+    def spec(value: Any) -> Any:
+        if is_dataclass(value) and not isinstance(value, type):
+            return {"class": _name(value), **asdict(value)}
+        return value
+
+    values = {key: spec(value) for key, value in network.config.items()}
     return {"class": _name(network), "config": values}
 
 
@@ -200,10 +205,8 @@ def _class(path: str) -> type:
     module, _, name = path.rpartition(".")
     known = None
     if module.startswith(f"{ROOT}."):
-        try:
+        with contextlib.suppress(ModuleNotFoundError):
             known = getattr(importlib.import_module(module), name, None)
-        except ModuleNotFoundError:
-            pass
     if not (isinstance(known, type) and (issubclass(known, nn.Module) or is_dataclass(known))):
         raise ValueError(f"class = {path!r} is no network and no process of this {ROOT}")
     return known

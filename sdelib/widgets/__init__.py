@@ -25,18 +25,18 @@ from .frames import Frame, field, images, particles
 from .table import BUDGET, Table, bake
 
 __all__ = [
+    "BUDGET",
     "Explorer",
+    "Frame",
     "MixtureField",
+    "Paint",
     "Slider",
     "Switch",
-    "Paint",
     "Table",
     "bake",
     "field",
-    "particles",
     "images",
-    "Frame",
-    "BUDGET",
+    "particles",
 ]
 
 

@@ -25,7 +25,7 @@ DRAWN_BY = {
 }
 """view of a spec → the module whose `render` draws it."""
 
-IMPORT = re.compile(r'^import \{([^}]*)\} from "\./(\w+)\.js";$', re.M)
+IMPORT = re.compile(r'^import \{((?:\s*\w+,)*(?:\s*\w+)?\s*)\} from "\./(\w+)\.js";$', re.M)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|const|class) (\w+))", re.M)
 BLANK = re.compile(r"^[ \t]*(?://.*)?\n|^[ \t]+", re.M)
 """Lines that are empty or a comment, and indentation: a third of the text, and nothing to run."""

@@ -67,7 +67,7 @@ class Slider:
     @property
     def keys(self) -> tuple:
         """What the page calls the stored values."""
-        return self.values
+        return tuple(self.values)
 
     def resolve(self, key: Any) -> float | int:
         """The argument for compute.  Raises ValueError when it is no number between the stored

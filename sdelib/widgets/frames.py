@@ -17,7 +17,7 @@ import numpy as np
 
 from ..checks import require
 
-__all__ = ["Frame", "field", "particles", "images", "encode", "decode"]
+__all__ = ["Frame", "decode", "encode", "field", "images", "particles"]
 
 LEVELS = 4095  # positions: steps across the extent (a quarter of a pixel on a 1000-pixel canvas)
 ORIGIN = 28672  # the number that stands for x0 and y0, so that paths may leave the extent sevenfold
@@ -108,8 +108,8 @@ def particles(
     gaps = np.diff(x[:, 0, 0])
     one_way = (gaps > 0).all() or (gaps < 0).all()
     timelike = bool(T > 2 and (x[:, :, 0] == x[:, :1, 0]).all() and one_way)
-    axes = _axes(axes or (("t", "x") if timelike else ("x₁", "x₂")))
-    meta = {"extent": edges(extent), "note": str(note), "timelike": timelike, "axes": axes}
+    named = _axes(axes or (("t", "x") if timelike else ("x₁", "x₂")))
+    meta = {"extent": edges(extent), "note": str(note), "timelike": timelike, "axes": named}
     arrays = {"paths": _positions(x, meta["extent"])}
     _density(density, label, meta, arrays)
     if groups is not None:

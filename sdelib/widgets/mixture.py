@@ -127,7 +127,7 @@ def make(
             )
         )
     ]
-    controls = [
+    controls: list[Slider | Switch] = [
         Slider("sigma", "noise σ", keys, start=sigma),
         Slider("weight", "weight of component 1", [k / 100 for k in range(1, 100)]),
     ]

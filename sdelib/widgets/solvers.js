@@ -90,14 +90,18 @@ async function ancestral(sde, x, t, dt, dw) {
 }
 
 const stay = async (sde, x) => x;
+stay.needsNoise = false;
 
-const predictorCorrector = (predictor, draw) => async (sde, x, t, dt, dw) => {
+function predictorCorrector(predictor, draw) {
   // then x + ε s + √(2ε) z,  ε = 2 snr²/mean(s²)
-  const y = await predictor(sde, x, t, dt, dw),
-    s = await sde.score(y, t + dt);
-  const eps = (2 * SNR ** 2 * s.length) / s.reduce((total, v) => total + v * v, 0);
-  return sum([1, y], [eps, s], [Math.sqrt(2 * eps), draw()]);
-};
+  const step = async (sde, x, t, dt, dw) => {
+    const y = await predictor(sde, x, t, dt, dw),
+      s = await sde.score(y, t + dt);
+    const eps = (2 * SNR ** 2 * s.length) / s.reduce((total, v) => total + v * v, 0);
+    return sum([1, y], [eps, s], [Math.sqrt(2 * eps), draw()]);
+  };
+  return Object.assign(step, { needsNoise: predictor.needsNoise });
+}
 
 // With y = x/scale:  a y + (1 − a) D̃ + r' √(1 − e^(−2η²h)) z,  a = e^(−(1+η²)h),  h = ln(r/r'),  D̃ = D + h/(2h₋) (D − D₋)
 function dpmSolver(order) {
@@ -123,7 +127,7 @@ function dpmSolver(order) {
 
 function edmHeun(churn, steps, low, high) {
   // ŷ = y + √(r̂² − r²) z,  r̂ = (1 + γ) r;  then Heun's step of dy/dr = (y − D)/r from r̂ to r'
-  return async ({ forward, score }, x, t, dt, dw) => {
+  const step = async ({ forward, score }, x, t, dt, dw) => {
     const r = forward.ratio(t),
       next = forward.ratio(t + dt),
       gamma = low <= r && r <= high ? Math.min(churn / steps, Math.SQRT2 - 1) : 0;
@@ -143,6 +147,7 @@ function edmHeun(churn, steps, low, high) {
     const scale = forward.marginal(t + dt)[0];
     return sum([scale, y], [(scale * (next - up)) / 2, first], [(scale * (next - up)) / 2, second]);
   };
+  return Object.assign(step, { needsNoise: churn > 0 });
 }
 
 // ---- own/by_name.py --------------------------------------------------------------------------------
@@ -196,12 +201,14 @@ export async function* sample({ denoiser, sde, name, grid, evaluations, draw }) 
     return d;
   }, sde);
   const step = make(steps, draw),
-    way = reverse(sde, score, eta);
+    way = reverse(sde, score, eta),
+    noisy = step.needsNoise ?? eta > 0; // an ODE draws none
   let x = sum([sde.priorStd, draw()]);
+  const none = x.map(() => 0);
   for (let k = 0; k < steps; k++) {
     const t = times[k],
       dt = times[k + 1] - t,
-      dw = sum([Math.sqrt(-dt), draw()]);
+      dw = sum([Math.sqrt(-dt), noisy ? draw() : none]);
     const area = step.needsArea ? sum([dt / 2, dw], [Math.sqrt(-(dt ** 3) / 12), draw()]) : null;
     guess = null;
     const next = await step(way, x, t, dt, dw, area);

@@ -50,9 +50,9 @@ def picture(frame: Frame, width: int = 480) -> bytes:
         size = np.array(
             [2 * width, round(2 * width / aspect(frame))]
         )  # drawn at twice the size, then smoothed
-        image = Image.new("RGB", tuple(map(int, size)), "white")
+        image = Image.new("RGB", (int(size[0]), int(size[1])), "white")
         if "density" in frame.arrays:
-            low, high = frame.meta["range"]
+            high = frame.meta["range"][1]
             d = frame.values("density")[::-1, :, None] / high
             peak, trough = np.array([0, 114, 178]), np.array([213, 94, 0])
             rgb = 255 + np.where(d > 0, d * (peak - 255), -d * (trough - 255))

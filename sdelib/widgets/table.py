@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ class Table:
     def save(self, path: str | Path) -> Path:
         """Write the table to an .npz file, atomically and without pickle."""
         path = Path(path)
-        data = {
+        data: Any = {
             "axes": np.frombuffer(json.dumps(self.axes, ensure_ascii=False).encode(), np.uint8),
             "frames": np.frombuffer(self.encoded.encode(), np.uint8),
         }
@@ -121,7 +122,7 @@ def bake(
     return Table({c.name: list(c.keys) for c in controls}, frames)
 
 
-def frame_of(compute: Callable[..., Frame], controls: list[Control], keys: Mapping) -> Frame:
+def frame_of(compute: Callable[..., Frame], controls: list[Control], keys: Any) -> Frame:
     """compute at these keys, one for each control.  Raises ValueError for keys that do not fit."""
     if not isinstance(keys, Mapping) or set(keys) != {c.name for c in controls}:
         raise ValueError(f"values = {keys!r}: give one for each of {[c.name for c in controls]}")

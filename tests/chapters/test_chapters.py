@@ -87,7 +87,8 @@ def test_outputs_are_those_of_the_code(path):
     nb = read(path)
     stored = nb.metadata.get("sdelib", {}).get("source_sha256")
     assert stored, (
-        f"{path.name} was never refreshed: make refresh CHAPTER={path.name[:2] if path in CHAPTERS else 'intro'}"
+        f"{path.name} was never refreshed: make refresh "
+        f"CHAPTER={path.name[:2] if path in CHAPTERS else 'intro'}"
     )
     assert stored == tool.source_hash(nb), (
         f"the code of {path.name} changed after its outputs were stored: make refresh"

@@ -1,10 +1,10 @@
 """Every chapter opens alone on Colab; rehearsed without Colab and without a network.
 
 A chapter runs with smoke parameters in an empty folder, in an environment with a stub of
-google.colab and what `tools/setup/colab.toml` says Colab has, and nothing else. Git takes a clone of
-this checkout, as it is now, for the public address, and pip takes the packages that Colab lacks from
-a folder. The set-up cell runs in a test of its own; the chapters share what its commands installed.
-How long each takes is measured by tools/measure/times.py.
+google.colab and what `tools/setup/colab.toml` says Colab has, and nothing else. Git takes a clone
+of this checkout, as it is now, for the public address, and pip takes the packages that Colab lacks
+from a folder. The set-up cell runs in a test of its own; the chapters share what its commands
+installed. How long each takes is measured by tools/measure/times.py.
 """
 
 from __future__ import annotations
@@ -219,7 +219,8 @@ import sdelib
 for module in pkgutil.walk_packages(sdelib.__path__, "sdelib."):
     importlib.import_module(module.name)
 folder = Path(sdelib.__file__).parent
-print(json.dumps([str(folder), *(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())]))
+files = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
+print(json.dumps([str(folder), *files]))
 """
 
 

@@ -24,7 +24,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 def tiny(
     path,
-    found="print(f'The mean is {2.5 * SEED} of {SEED + 1} draws')\nassert SEED < 2, 'two is too many'",
+    found="print(f'The mean is {2.5 * SEED} of {SEED + 1} draws')\nassert SEED < 2, 'two "
+    "is too many'",
 ):
     """A notebook that takes no time, with the cells that a chapter has."""
     parameters = new_code_cell("SEED = 0\nSMOKE = False", metadata={"tags": ["parameters"]})

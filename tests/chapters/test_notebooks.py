@@ -65,7 +65,8 @@ def test_progress_bars_are_dropped_and_other_widgets_stay():
         C: model("AnyModel"),
     }
     bar = stream(
-        "training:  40%|####      | 4/10 [00:01<00:02,  3.1it/s]\rtraining: 100%|##########| 10/10\n",
+        "training:  40%|####      | 4/10 [00:01<00:02,  3.1it/s]\rtraining: "
+        "100%|##########| 10/10\n",
         "stderr",
     )
     nb = tool.tidy(notebook(view(A), bar, view(C), stream("loss 0.1\n"), models=models), "01")

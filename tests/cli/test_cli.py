@@ -594,7 +594,8 @@ def test_train_bundles_with_provenance(bundled, stand_in, tmp_path, capsys):
             == 0
         )
     assert "bundled as" in capsys.readouterr().out
-    assert weights.load("mine").sde == (sde := VE.power(30.0))
+    sde = weights.load("mine").sde
+    assert sde == VE.power(30.0)
     facts = weights.provenance("mine")
     ends = sde.ratio(torch.tensor([1e-5, 1.0], dtype=torch.float64))
     assert facts["ratios"] == ends.tolist()  # the times that DenoisingLoss draws

@@ -1,4 +1,4 @@
-"""The one door: what it lets through, and that a refusal names the argument, its value and a cure."""
+"""The one door: what it lets through, and what a refusal names."""
 
 import math
 

@@ -242,6 +242,7 @@ def test_flips_and_dropped_labels_reach_the_network():
     assert torch.equal(seen["x"][0], x0[0]) and torch.equal(seen["x"][1], x0[1].flip(-1))
 
 
+@pytest.mark.slow
 def test_it_learns_labels():
     """Two classes that differ in brightness: trained for a moment, at a σ that hides the image the
     label decides."""

@@ -85,6 +85,7 @@ def slope(errors, steps):
     return -float((e * n).sum() / n.square().sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", PROCESSES, ids=NAMES)
 @pytest.mark.parametrize(
     "make, order",

@@ -100,6 +100,7 @@ def test_variance_of_hutchinsons_signs():
     assert abs(float(d.mean()) - variance) < 5 * float(d.std()) / math.sqrt(k)
 
 
+@pytest.mark.slow
 def test_gaussian_probes_agree_with_signs_and_are_noisier():
     """Var[uᵀJu] = 2‖S‖² for u ~ N(0, I), S the symmetric part: the diagonal's share is what signs
     do not have."""

@@ -159,6 +159,7 @@ def fisher(score, mixture, sde, t, n=4000):
         return float(sde.marginal(t)[1] ** 2 * (score(x, t) - p.score(x)).square().mean())
 
 
+@pytest.mark.slow
 def test_it_learns_a_mixture():
     """A small ScoreMLP on 0.8/0.2 modes: its Fisher divergence falls below a tenth of the
     Gaussian's at every noise level."""

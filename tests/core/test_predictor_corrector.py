@@ -116,6 +116,7 @@ def test_exponential_runs_the_flow_both_ways():
     assert 0.4 * gaps[1] < gaps[0] < 0.6 * gaps[1]  # order 1: half the step, half the gap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", PROCESSES, ids=NAMES)
 @pytest.mark.parametrize("step", PREDICTORS)
 def test_predictors_have_strong_order_1(sde, step):
@@ -242,6 +243,7 @@ def test_cost_and_the_same_path_without_corrector(predictor, cost, corrections):
         assert torch.equal(y, solve(Reverse(VP(), score), x, times, predictor, noise=w()))
 
 
+@pytest.mark.slow
 def test_a_corrector_repairs_the_steps_of_its_predictor_and_not_the_score():
     """One Gaussian, few steps: with corrections the variance is nearer to the truth (snr² = 1%
     aside); with a score of a Gaussian twice as wide, more corrections bring it to the wrong one."""

@@ -402,6 +402,7 @@ def test_the_ladder_loss_is_the_weighted_sum_of_denoising_losses():
         torch.testing.assert_close(found[mine], s**2 * one * 2 / 2)
 
 
+@pytest.mark.slow
 def test_the_ladder_loss_trains_a_network_towards_the_exact_score():
     """A few hundred steps on the garden: the excess over the exact score's loss falls to a
     tenth."""

@@ -31,6 +31,7 @@ def at(t: float) -> torch.Tensor:
     return torch.tensor(t, dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [0.15, 0.6, 1.0])
 @pytest.mark.parametrize("sde", GAUSSIAN, ids=NAMES)
 def test_marginal_by_simulation(sde, part):

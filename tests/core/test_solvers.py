@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sdelib.book.toys import GeometricBrownian, OrnsteinUhlenbeck, garden
 from sdelib.brownian import BrownianPath, Still, WhiteNoise
@@ -138,6 +139,7 @@ def test_order_on_an_ode(step, order, ends):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sde", FORWARD, ids=NAMES)
 def test_heun_has_order_2_on_the_probability_flow(sde):
     """Against 640 steps: the reference's own error is 1/16 of the smallest error that is compared,
@@ -553,6 +555,7 @@ def test_weak_order_of_heun_is_1_towards_stratonovich():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step, order", [(euler_maruyama, 1.0), (heun, 2.0), (sra, 2.0)])
 def test_weak_order_for_additive_noise(step, order):
     """φ = sin 2x on `Swing`, against 64 steps of sra on the same 200,000 paths, which refine
@@ -644,6 +647,45 @@ def test_an_ode_draws_no_noise(step):
     solve(flow, x, uniform_times(1.0, 0.5, 4), step, noise=never)
     with pytest.raises(AssertionError):  # so that the test can fail
         solve(Reverse(VP(), lambda x, t: -x), x, uniform_times(1.0, 0.5, 4), noise=never)
+
+
+class Waits(TorchDispatchMode):
+    """Stands for a GPU: tensors on the meta device, and a count of the numbers that are read there,
+    for each of which a GPU's queue would have to run empty."""
+
+    reads = 0
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        if operator is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
+            self.reads += 1
+            return 1.0
+        return operator(*args, **kwargs or {})
+
+
+class Unknown:
+    """Noise on the meta device."""
+
+    def __init__(self, x):
+        self.x = x
+
+    def __call__(self, t, t_next):
+        return torch.empty_like(self.x)
+
+    def with_area(self, t, t_next):
+        return torch.empty_like(self.x), torch.empty_like(self.x)
+
+
+@pytest.mark.parametrize(
+    "step", [euler_maruyama, platen, heun, sra, exponential, DPMSolver(), EDMHeun()]
+)
+@pytest.mark.parametrize("sde", [VE(), VP(), SubVP()], ids=["VE", "VP", "SubVP"])
+def test_a_step_waits_for_a_gpu_once(step, sde):
+    """One look a step, at whether the numbers are finite, and none elsewhere."""
+    x, steps = torch.empty(8, 2, device="meta"), 5
+    back = Reverse(sde, lambda x, t: -x, 0.0 if isinstance(step, EDMHeun) else 1.0)
+    with Waits() as waits:
+        solve(back, x, uniform_times(1.0, 0.5, steps), step, noise=Unknown(x))
+    assert waits.reads == steps
 
 
 def test_time_is_exact_whatever_the_state_is():

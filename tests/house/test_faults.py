@@ -88,7 +88,10 @@ def test_without_a_network_the_weights_load_and_images_are_drawn(offline, tmp_pa
 def test_without_a_network_a_training_says_so_and_uses_the_stand_in(
     offline, bundled, cache, tmp_path
 ):
-    words = "(?s)cannot be had: the download into .* failed .*Network is unreachable.*In its place: .*not Fashion-MNIST"
+    words = (
+        "(?s)cannot be had: the download into .* failed .*Network is unreachable.*In its "
+        "place: .*not Fashion-MNIST"
+    )
     with pytest.warns(UserWarning, match=words):
         assert (
             small_train(
@@ -364,7 +367,8 @@ def test_the_words_of_a_full_disk(tmp_path):
     (tmp_path / "x").write_text("old", encoding="utf-8")
     with pytest.raises(
         OSError,
-        match=r"/x was not written \(.*No space left on device\), and what stood there .* untouched: make room",
+        match=r"/x was not written \(.*No space left on device\), and what stood there .* "
+        r"untouched: make room",
     ):
         weights.atomic(tmp_path / "x", full)
     assert (tmp_path / "x").read_text(encoding="utf-8") == "old" and left_in(tmp_path) == {"x"}
@@ -407,7 +411,10 @@ def test_a_training_that_is_killed_ends_as_one_that_was_not(tmp_path):
     env = os.environ | {"OMP_NUM_THREADS": "1", "SDELIB_DATA": "fallback"}
 
     def start(path):
-        words = f"-m sdelib train --what classifier --steps {STEPS} --batch 8 --every 2 --device cpu --checkpoint".split()
+        words = (
+            f"-m sdelib train --what classifier --steps {STEPS} --batch 8 --every 2 "
+            "--device cpu --checkpoint"
+        ).split()
         return subprocess.Popen(
             [sys.executable, *words, path],
             cwd=ROOT,
@@ -557,7 +564,8 @@ def test_an_old_torch_is_named_with_the_version_that_is_needed(monkeypatch):
         m.setattr(torch, "__version__", f"{major}.{minor - 1}.1+cu118")
         with pytest.raises(
             ImportError,
-            match=rf"PyTorch {major}\.{minor - 1}\.1\S* is too old: sdelib needs {major}\.{minor} or later",
+            match=rf"PyTorch {major}\.{minor - 1}\.1\S* is too old: sdelib needs "
+            rf"{major}\.{minor} or later",
         ):
             importlib.reload(sdelib)
     for version in (f"{major}.{minor}.0", f"{major}.{minor + 6}.0", f"{major + 1}.0.0a0+git"):

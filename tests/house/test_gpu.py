@@ -149,7 +149,8 @@ def test_a_slide_is_answered_from_the_gpu_with_the_frame_that_is_stored(name, sa
         off = np.abs(frame.arrays["pixels"].astype(int) - stored.arrays["pixels"].astype(int))
         assert off.mean() < 1, f"{keys}: {off.mean():.2f} grey levels"
     say(
-        f"{name}: a slide took {1e3 * min(seconds):.0f} to {1e3 * max(seconds):.0f} ms on {device_name()}"
+        f"{name}: a slide took {1e3 * min(seconds):.0f} to {1e3 * max(seconds):.0f} "
+        f"ms on {device_name()}"
     )
 
 

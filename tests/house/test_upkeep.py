@@ -248,7 +248,13 @@ def test_what_is_installed_is_named_without_an_address():
         "package-lock.json",
         ".npmrc",
     ]
-    assert not [name for name in lists if "://" in (ROOT / name).read_text(encoding="utf-8")]
+    found = [
+        f"{name}: {line.strip()}"
+        for name in lists
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
+        if "://" in line and not line.strip().startswith('"url": ')  # who may be thanked, in npm's
+    ]
+    assert not found
 
 
 # ---------------------------------------------------------------- what is written about the book
@@ -375,7 +381,10 @@ def test_make_lab_starts_the_books_own_jupyter_on_the_port(tmp_path):
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     base = f"/user/me/proxy/absolute/{port}/"
-    options = f"--no-browser --allow-root --ServerApp.allow_remote_access=True --ServerApp.base_url={base}"
+    options = (
+        "--no-browser --allow-root --ServerApp.allow_remote_access=True "
+        f"--ServerApp.base_url={base}"
+    )
     environment = {
         **os.environ,
         **{f"JUPYTER_{name}_DIR": str(tmp_path) for name in ("CONFIG", "DATA", "RUNTIME")},

@@ -104,7 +104,8 @@ SCRIPT = textwrap.dedent("""
     from sdelib.own.weights import write_tensors
     torch.set_num_threads(1)
     torch.manual_seed(5)
-    result = train(Noisy(), OBJECTIVE, data(), steps=250, batch_size=16, lr=1e-2, warmup=5, every=4, cpu=True,
+    result = train(Noisy(), OBJECTIVE, data(), steps=250, batch_size=16, lr=1e-2, warmup=5,
+                   every=4, cpu=True,
                    progress=False, checkpoint=sys.argv[1] if sys.argv[1] != "-" else None)
     write_tensors(sys.argv[2], {{"losses": result.losses, **result.network.state_dict()}}, {{}})
 """)
@@ -379,7 +380,8 @@ TWO = textwrap.dedent("""
     torch.manual_seed(5)
     accelerator = Accelerator(cpu=True)
     assert accelerator.num_processes == 2
-    result = train(ScoreMLP(VP(), width=16), OBJECTIVE, data(), steps=30, batch_size=16, lr=1e-2, warmup=5, cpu=True, progress=False,
+    result = train(ScoreMLP(VP(), width=16), OBJECTIVE, data(), steps=30, batch_size=16, lr=1e-2,
+                   warmup=5, cpu=True, progress=False,
                    checkpoint=sys.argv[1])
     if accelerator.is_main_process:
         write_tensors(sys.argv[2], {{"losses": result.losses, **result.network.state_dict()}}, {{}})

@@ -206,7 +206,8 @@ def test_a_browser_that_keeps_nothing_says_so_and_still_checks(site, new_tab):
     tab = new_tab()
     found = complaints(tab)
     tab.add_init_script(
-        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('blocked', 'SecurityError'); } })"
+        "Object.defineProperty(window, 'localStorage', { get() { throw new "
+        "DOMException('blocked', 'SecurityError'); } })"
     )
     tab.goto(f"{site}/{FIRST}")
     assert says(tab, "1.2", "1.9365")[0] == "right"
@@ -250,7 +251,9 @@ def test_formulas_match_the_letters_around_them(site, new_tab):
     tab.goto(f"{site}/{FIRST}")
     tab.evaluate("() => document.fonts.ready")
     text, formula = tab.evaluate("""() => {
-        const m = document.querySelector("p .math mjx-container"), ex = e => { const b = document.createElement("span"); b.style.cssText = "display:inline-block;height:1ex;width:1px";
+        const m = document.querySelector("p .math mjx-container"), ex = e => {
+          const b = document.createElement("span");
+          b.style.cssText = "display:inline-block;height:1ex;width:1px";
             e.append(b); const h = b.getBoundingClientRect().height; b.remove(); return h; };
         return [ex(m.closest("p")), 0.442 * parseFloat(getComputedStyle(m).fontSize)];
     }""")
@@ -262,7 +265,8 @@ def test_on_paper_there_is_the_text_and_nothing_to_click(site, new_tab):
     tab = new_tab("dark", viewport={"width": 1000, "height": 800})
     tab.goto(f"{site}/{FIRST}")
     tab.evaluate(
-        "() => addEventListener('beforeprint', () => { window.printed = document.documentElement.dataset.theme; })"
+        "() => addEventListener('beforeprint', () => { window.printed = "
+        "document.documentElement.dataset.theme; })"
     )  # after the page's own
     assert len(tab.pdf()) > 100_000
     assert tab.evaluate("[window.printed, document.documentElement.dataset.theme]") == [
@@ -285,7 +289,8 @@ def test_on_paper_there_is_the_text_and_nothing_to_click(site, new_tab):
         and tab.locator(".sde-x canvas").first.is_visible()
     )
     assert tab.evaluate(
-        "[...document.querySelectorAll('.bd-article pre')].every(p => p.scrollWidth <= p.clientWidth + 1)"
+        "[...document.querySelectorAll('.bd-article pre')].every(p => p.scrollWidth "
+        "<= p.clientWidth + 1)"
     )  # no line is cut
 
 
@@ -324,7 +329,8 @@ def test_search_finds_words_of_the_chapters(width, site, new_tab):
     results = tab.locator("#search-results ul.search li")
     results.first.wait_for(timeout=SECONDS)
     tab.wait_for_function(
-        "document.querySelector('.search-summary, #search-results p')?.textContent.match(/\\d+ page/)",
+        "document.querySelector('.search-summary, #search-results "
+        "p')?.textContent.match(/\\d+ page/)",
         timeout=SECONDS,
     )
     hrefs = results.locator("a").evaluate_all("all => all.map(a => a.getAttribute('href'))")

@@ -78,9 +78,9 @@ class Tape:
     """Within it, every normal number that sdelib's noise draws is kept in `z`, in order."""
 
     def __enter__(self):
-        self.z, self.patch, plain = [], pytest.MonkeyPatch(), WhiteNoise._normal
+        self.z, self.patch, plain = [], pytest.MonkeyPatch(), WhiteNoise.normal
         self.patch.setattr(
-            WhiteNoise, "_normal", lambda noise: self.z.append(plain(noise)) or self.z[-1]
+            WhiteNoise, "normal", lambda noise: self.z.append(plain(noise)) or self.z[-1]
         )
         return self
 
@@ -126,8 +126,10 @@ RUN = """const { cases, weights, means, variances } = data;
 function denoiser(y, sigma) { // Σ r_k (σ² m_k + v_k y)/(v_k + σ²)
   const D = new Float64Array(y.length);
   for (let i = 0; i < y.length; i += 2) {
-    const v = variances.map((s) => s + sigma ** 2), far = (m) => (y[i] - m[0]) ** 2 + (y[i + 1] - m[1]) ** 2;
-    const e = weights.map((w, k) => Math.log(w / v[k]) - far(means[k]) / (2 * v[k])), top = Math.max(...e);
+    const v = variances.map((s) => s + sigma ** 2),
+      far = (m) => (y[i] - m[0]) ** 2 + (y[i + 1] - m[1]) ** 2;
+    const e = weights.map((w, k) => Math.log(w / v[k]) - far(means[k]) / (2 * v[k])),
+      top = Math.max(...e);
     const r = e.map((a) => Math.exp(a - top)), total = r.reduce((a, b) => a + b);
     const D_k = (k, c) => (sigma ** 2 * means[k][c] + variances[k] * y[i + c]) / v[k];
     for (const c of [0, 1]) D[i + c] = r.reduce((d, a, k) => d + a * D_k(k, c), 0) / total;
@@ -138,11 +140,13 @@ const out = [];
 for (const { process, solver, grid, evaluations, z } of cases) {
   const states = [], draw = () => Float64Array.from(z[j++]);
   let j = 0;
-  for await (const s of m.sample({ denoiser, sde: m.PROCESSES[process](80), name: solver, grid, evaluations, draw }))
+  for await (const s of m.sample({ denoiser, sde: m.PROCESSES[process](80), name: solver, grid,
+    evaluations, draw }))
     states.push({ t: s.t, x: [...s.x], guess: [...s.guess], evaluations: s.evaluations });
   out.push({ states, drawn: j });
 }
-const solvers = Object.fromEntries(Object.entries(m.SOLVERS).map(([name, s]) => [name, [s.eta, s.cost]]));
+const solvers = Object.fromEntries(Object.entries(m.SOLVERS).map(([name, s]) => [name, [s.eta,
+  s.cost]]));
 return { out, solvers };
 """
 CASES = [(process, solver, "karras") for process in SDES for solver in HERE] + list(
@@ -223,10 +227,13 @@ PREPARE = f"""async () => {{
   return team.workers;
 }}"""
 SAMPLE = """async ({ process, solver, grid, evaluations, sigmaMax, z, labels }) => {
-  const noise = z.map((text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
-  const denoiser = (y, sigma) => team.denoise(y, sigma, Int32Array.from(labels), signal), sde = m.PROCESSES[process](sigmaMax);
+  const noise = z.map((text) => new Float32Array(Uint8Array.from(atob(text),
+    (c) => c.charCodeAt(0)).buffer));
+  const denoiser = (y, sigma) => team.denoise(y, sigma, Int32Array.from(labels), signal),
+    sde = m.PROCESSES[process](sigmaMax);
   let j = 0, last;
-  for await (last of m.sample({ denoiser, sde, name: solver, grid, evaluations, draw: () => noise[j++] }));
+  for await (last of m.sample({ denoiser, sde, name: solver, grid, evaluations,
+    draw: () => noise[j++] }));
   return { image: [...last.guess], evaluations: last.evaluations, drawn: j };
 }"""
 
@@ -330,7 +337,8 @@ def visit(desk):
 
 def starts(tab) -> dict:
     """Where the controls stand when the page opens."""
-    spec = tab.evaluate("""() => JSON.parse(document.querySelector('script[type="application/vnd.jupyter.widget-state+json"]').textContent)
+    spec = tab.evaluate("""() => JSON.parse(document.querySelector(
+        'script[type="application/vnd.jupyter.widget-state+json"]').textContent)
       .state.sampler.state.spec""")
     return {
         c["name"]: c["keys"][c["start"]] if "keys" in c else c["start"]
@@ -534,7 +542,8 @@ def test_stop_stops(visit):
     assert button(widget, "Stop").is_disabled()
     button(widget, "Draw").click()
     tab.wait_for_function(
-        "w => { const { at, planned } = JSON.parse(w.dataset.shown); return at >= 2 && planned === 200; }",
+        "w => { const { at, planned } = JSON.parse(w.dataset.shown); return at >= 2 "
+        "&& planned === 200; }",
         arg=widget.element_handle(),
         timeout=SECONDS,
     )
@@ -555,11 +564,13 @@ def test_stop_stops(visit):
 # Draw, wait, Stop (and again, as an impatient reader does). Then, where asked, Draw at once, and
 # wait for the end.
 STOPS = """async (w, [delays, again]) => {
-  const [draw, halt] = w.querySelectorAll('.sde-actions button'), out = [], later = (ms) => new Promise((done) => setTimeout(done, ms));
+  const [draw, halt] = w.querySelectorAll('.sde-actions button'), out = [],
+    later = (ms) => new Promise((done) => setTimeout(done, ms));
   const idle = async (patience) => {
     const began = performance.now();
     while (w.hasAttribute('data-busy') && performance.now() - began < patience) await later(0);
-    return [w.hasAttribute('data-busy') ? null : performance.now() - began, w.querySelector('.sde-status').textContent];
+    return [w.hasAttribute('data-busy') ? null : performance.now() - began,
+      w.querySelector('.sde-status').textContent];
   };
   for (const delay of delays) {
     draw.click();
@@ -594,7 +605,8 @@ def test_stop_may_come_at_any_moment(visit, say):
         )
         stopped, longest = stopped + words.startswith("Stopped"), max(longest, waited)
     say(
-        f"the sampler: {stopped} of 11 Stops came before the end, the page obeyed within {longest:.0f} ms"
+        f"the sampler: {stopped} of 11 Stops came before the end, the page obeyed "
+        f"within {longest:.0f} ms"
     )
     assert stopped >= 1 and found == []
 
@@ -645,7 +657,8 @@ def until(tab, true) -> None:
 WORN = {
     "mute": "",
     "silent": "onmessage = ({ data: { id, runtime } }) => { if (runtime) postMessage({ id }); };",
-    "failing": "onmessage = ({ data: { id, runtime } }) => { setTimeout(() => postMessage(runtime ? { id } : { id, error: 'worn out' }), 2000); };",
+    "failing": "onmessage = ({ data: { id, runtime } }) => { setTimeout(() => "
+    "postMessage(runtime ? { id } : { id, error: 'worn out' }), 2000); };",
 }
 
 
@@ -729,8 +742,8 @@ def test_a_bad_seed_is_named(text, visit):
     button(widget, "Draw").click()
     words = widget.locator(".sde-status")
     assert (
-        words.inner_text()
-        == f"seed = {text or '(nothing)'}: give a whole number from 0 to 9007199254740991, or press New seed"
+        words.inner_text() == f"seed = {text or '(nothing)'}: give a whole number from 0 to "
+        "9007199254740991, or press New seed"
     )
     assert (
         words.get_attribute("data-kind") == "error"
@@ -817,7 +830,8 @@ def test_what_fails_is_named_and_can_be_tried_again(site, new_tab):
     [widget] = widgets(tab)
     _, megabytes = load_of("ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm")
     tab.wait_for_function(
-        "n => document.querySelector('.sde-actions button').textContent === `Draw 16 garments (fetches ${n} MB)`",
+        "n => document.querySelector('.sde-actions button').textContent === `Draw 16 "
+        "garments (fetches ${n} MB)`",
         arg=megabytes,
         timeout=SECONDS,
     )
@@ -867,7 +881,8 @@ def test_webgpu_computes_the_denoiser(site, browser):
         tab.evaluate(PREPARE.replace('network(spec, "wasm"', 'network(spec, "webgpu"'))
         y = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(0))
         found = tab.evaluate(
-            "async (y) => [team.device, [...await team.denoise(Float64Array.from(y), 0.3, Int32Array.from([5]), signal)]]",
+            "async (y) => [team.device, [...await team.denoise(Float64Array.from(y), "
+            "0.3, Int32Array.from([5]), signal)]]",
             y.flatten().tolist(),
         )
         D = weights.load(NAME)(y, torch.tensor([0.3]), torch.tensor([5]))

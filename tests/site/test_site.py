@@ -34,11 +34,12 @@ MEGABYTES, COMPRESSED = 5, 1.5  # of a page and all that it loads; as a static h
 
 # What a page must not do, seen by the page itself. Each entry is a list of words.
 LOOK = r"""() => {
-  const width = document.documentElement.clientWidth;
+  const width = document.documentElement.clientWidth, right = e => e.getBoundingClientRect().right;
   const wide = document.documentElement.scrollWidth <= width ? [] :
-    [...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > width + 1)
-      .slice(0, 5).map(e => e.tagName + "." + e.className + " reaches " + Math.round(e.getBoundingClientRect().right) + " px");
-  const tex = [...document.querySelectorAll("mjx-merror, mjx-assistive-mml mtext, mjx-assistive-mml merror")]
+    [...document.querySelectorAll("main *")].filter(e => right(e) > width + 1).slice(0, 5)
+      .map(e => `${e.tagName}.${e.className} reaches ${Math.round(right(e))} px`);
+  const errors = "mjx-merror, mjx-assistive-mml mtext, mjx-assistive-mml merror";
+  const tex = [...document.querySelectorAll(errors)]
     .filter(e => e.tagName.toLowerCase() !== "mtext" || e.textContent.trim().startsWith("\\"))
     .map(e => e.textContent.trim() || e.getAttribute("data-mjx-error"));
   return {
@@ -47,7 +48,8 @@ LOOK = r"""() => {
     typeset: document.querySelectorAll("mjx-container").length,
     theme: document.documentElement.dataset.theme,
     broken: [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src),
-    unnamed: [...document.querySelectorAll("main img")].filter(i => !i.hasAttribute("alt")).map(i => i.src.slice(0, 80)),
+    unnamed: [...document.querySelectorAll("main img")].filter(i => !i.hasAttribute("alt"))
+      .map(i => i.src.slice(0, 80)),
     title: document.title,
   };
 }"""
@@ -58,20 +60,25 @@ LOOK = r"""() => {
 TO = """async theme => {
   document.documentElement.dataset.theme = document.documentElement.dataset.mode = theme;
   for (let frames = 0; frames < 3; frames++) await new Promise(requestAnimationFrame);
-  await Promise.allSettled(document.getAnimations().filter(a => a instanceof CSSTransition).map(a => a.finished));
+  const changes = document.getAnimations().filter(a => a instanceof CSSTransition);
+  await Promise.allSettled(changes.map(a => a.finished));
 }"""
 
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 RUN_AXE = """async only => {
   const options = { preload: false, ...(only ? { runOnly: [only] } : {}) }, seen = new Set();
-  const tokens = [...document.querySelectorAll("div.highlight pre span[class]")].filter(token => token.checkVisibility())
-    .map(token => [token, token.className + getComputedStyle(token.closest("pre")).backgroundColor]);
-  for (const [token, kind] of tokens)                          // of those in sight, one of each kind on each ground is enough
+  const tokens = [...document.querySelectorAll("div.highlight pre span[class]")]
+    .filter(token => token.checkVisibility())
+    .map(token => [token,
+      token.className + getComputedStyle(token.closest("pre")).backgroundColor]);
+  for (const [token, kind] of tokens)  // of those in sight, one of each kind on each ground
     if (seen.has(kind)) token.replaceWith(...token.childNodes); else seen.add(kind);
-  const { violations } = await axe.run({ exclude: ["mjx-math"] }, { resultTypes: ["violations"], ...options });
+  const { violations } = await axe.run({ exclude: ["mjx-math"] }, {
+    resultTypes: ["violations"], ...options });
   return violations.filter(v => v.impact === "serious" || v.impact === "critical")
-    .map(v => `${v.id} (${v.help}): ` + v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(" | "));
+    .map(v => `${v.id} (${v.help}): ` + v.nodes.slice(0, 3).map(n => n.html.slice(0, 120))
+      .join(" | "));
 }"""
 
 
@@ -209,7 +216,8 @@ def test_axe_would_notice(site, browser):
     try:
         tab = context.new_page()
         tab.set_content(
-            '<html lang="en"><title>t</title><main><p style="color:#ccc;background:#fff">pale</p><button></button></main></html>'
+            '<html lang="en"><title>t</title><main><p '
+            'style="color:#ccc;background:#fff">pale</p><button></button></main></html>'
         )
         tab.evaluate(AXE.read_text(encoding="utf-8"))
         found = " ".join(tab.evaluate(RUN_AXE, None))

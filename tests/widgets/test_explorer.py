@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import secrets
@@ -14,6 +13,7 @@ import sys
 import textwrap
 import time
 
+import notebooks
 import numpy as np
 import pytest
 import torch
@@ -21,20 +21,21 @@ from helpers import (
     HOWS,
     ROOT,
     SECONDS,
+    STATE,
+    VIEW,
     complaints,
     drive,
     fault,
     look,
     move,
     served,
+    widget_page,
     widgets,
 )
 
 from sdelib.widgets import BUDGET, Explorer, Paint, Slider, Switch, Table, bake
 from sdelib.widgets.frames import LEVELS, decode, encode, field, images, particles
 
-STATE = "application/vnd.jupyter.widget-state+json"
-VIEW = "application/vnd.jupyter.widget-view+json"
 EXTENT = (-2.0, 3.0, -1.0, 1.0)
 rng = np.random.default_rng(0)
 
@@ -422,7 +423,8 @@ def one(std):
     v = torch.stack(torch.meshgrid(-x[::3], -x[::3], indexing="xy"), -1)
     return field(density=p, arrows=v / std**2, extent=(-3, 3, -3, 3), note=f"width {std:.3f}")
 def two(std, law):
-    return particles(std * z + law, extent=(-9, 9, -9, 9), times=np.linspace(1, 0, 12), note=f"spread {std:.3f}")
+    return particles(std * z + law, extent=(-9, 9, -9, 9), times=np.linspace(1, 0, 12),
+      note=f"spread {std:.3f}")
 def three(std):
     return images(noise ** std, note=f"power {std:.3f}")
 def four(hidden, std):
@@ -430,16 +432,17 @@ def four(hidden, std):
 """
 SHOW = {
     "field": 'Explorer([STD], bake([STD], one), one, caption="Slide.", alt="a bump")',
-    "particles": 'C = [STD, Switch("law", "law", {"left": -2, "right": 2})]\nExplorer(C, bake(C, two), two, alt="a cloud")',
+    "particles": 'C = [STD, Switch("law", "law", {"left": -2, "right": 2})]\nExplorer(C, bake(C, '
+    'two), two, alt="a cloud")',
     "images": 'Explorer([STD], bake([STD], three), three, alt="six pictures")',
-    "paint": 'C = [Paint("hidden", "hide", 8, 8, blocks=(2, 2), start="1000", picture=noise[0]), STD]\nExplorer(C, bake(C, four), four, alt="six holes")',
+    "paint": 'C = [Paint("hidden", "hide", 8, 8, blocks=(2, 2), start="1000", '
+    'picture=noise[0]), STD]\nExplorer(C, bake(C, four), four, alt="six holes")',
 }
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A folder with a page made of an executed notebook's outputs and state, written as myst-nb
-    writes them."""
+    """A folder with a page of an executed notebook's widgets, and the notebook."""
     import nbclient
     import nbformat
     from nbformat.v4 import new_code_cell, new_notebook
@@ -461,26 +464,28 @@ def page(tmp_path_factory):
     nbclient.NotebookClient(nb, timeout=300, resources={"metadata": {"path": str(ROOT)}}).execute()
     nbformat.write(nb, folder / "nb.ipynb")
 
-    def script(kind, data):
-        return f'<script type="{kind}">{json.dumps(data).replace("</script", chr(92) + "u003c/script")}</script>'
-
-    bodies = [
-        script(VIEW, out.data[VIEW])
-        for cell in nb.cells
-        for out in cell.outputs
-        if VIEW in out.get("data", {})
-    ]
-    assert len(bodies) == 5
-    (folder / "index.html").write_text(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title></head><body>'
-        + "\n<hr>\n".join(bodies)
-        + script(STATE, nb.metadata.widgets[STATE])
-        + '<script src="host.js"></script></body></html>',
-        encoding="utf-8",
+    models = nb.metadata.widgets[STATE]["state"]
+    shown = [o.data[VIEW]["model_id"] for c in nb.cells for o in c.outputs if VIEW in o.data]
+    assert len(shown) == 5
+    return widget_page(
+        folder, {id: {"state": without_code(models[id])} for id in shown}, "explorer"
     )
-    shutil.copy(ROOT / "book" / "_static" / "host.js", folder)
-    return folder
+
+
+def without_code(model) -> dict:
+    return {k: v for k, v in model["state"].items() if k not in ("_esm", "_css")}
+
+
+@pytest.mark.browser
+def test_another_anywidget_brings_its_module_to_the_page(tmp_path, new_tab):
+    code = "export default { render({ model, el }) { el.textContent = model.get('word'); } }"
+    state = {"_esm": code, "_css": "hr { height: 7px; }", "word": "its own"}
+    widget_page(tmp_path, {"a": {"state": state}, "b": {"state": state}}, "explorer")
+    tab = new_tab()
+    found = complaints(tab)
+    tab.goto((tmp_path / "index.html").as_uri())
+    tab.wait_for_function("document.body.innerText.split('its own').length === 3", timeout=SECONDS)
+    assert tab.locator("hr").bounding_box()["height"] >= 7 and found == []
 
 
 @pytest.mark.browser
@@ -558,7 +563,8 @@ def test_play_runs_through_time_and_through_values(page, new_tab, motion):
             (cloud, cloud.locator("input").nth(1), "0"),
         ):
             widget.evaluate(
-                "w => { w.drawn = 0; new MutationObserver(() => w.drawn++).observe(w, { attributeFilter: ['data-shown'] }); }"
+                "w => { w.drawn = 0; new MutationObserver(() => "
+                "w.drawn++).observe(w, { attributeFilter: ['data-shown'] }); }"
             )
             (widget.get_by_role("button", name="Play") if widget == bump else slider).press(
                 "Space"
@@ -595,11 +601,11 @@ def test_the_picture_follows_the_theme(page, new_tab):
 @pytest.mark.browser
 def test_damaged_frames_are_reported_in_the_widget(page, tmp_path, new_tab):
     text = (page / "index.html").read_text(encoding="utf-8")
+    shutil.copytree(page, tmp_path, dirs_exist_ok=True)
     (tmp_path / "index.html").write_text(
         re.sub(r'"frames": "(.{40})', lambda m: '"frames": "' + "A" * 40, text),
         encoding="utf-8",
     )
-    shutil.copy(page / "host.js", tmp_path)
     tab = new_tab()
     found = complaints(tab)
     tab.goto((tmp_path / "index.html").as_uri())
@@ -704,6 +710,27 @@ def open_and_run(new_tab, lab, name, cells):
     return tab, widgets(tab)
 
 
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.xdist_group("lab")
+def test_a_stored_notebook_that_nobody_ran_shows_the_pictures(lab, page, new_tab):
+    import nbformat
+
+    address, token, folder = lab
+    nb = notebooks.tidy(nbformat.read(page / "nb.ipynb", as_version=4), "stored")
+    nbformat.write(nb, folder / "stored.ipynb")
+    tab = new_tab(viewport={"width": 1400, "height": 1000})
+    url = f"{address}/lab/workspaces/stored/tree/stored.ipynb?token={token}"
+    tab.goto(url, timeout=2 * SECONDS)
+    pictures = tab.locator(".jp-OutputArea-output img")
+    pictures.nth(3).wait_for(state="attached", timeout=2 * SECONDS)
+    for k in range(4):
+        pictures.nth(k).scroll_into_view_if_needed()
+        assert pictures.nth(k).bounding_box()["width"] > 100
+    assert tab.locator(".sde-x").count() == 0
+    assert "rror" not in tab.locator(".jp-Notebook").inner_text()
+
+
 def nudge(tab, widget):
     """Move the first slider, by the keyboard, to a value that is not stored."""
     slider = widget.locator("input").first
@@ -742,7 +769,8 @@ def test_a_kernel_computes_values_that_were_not_stored(lab, new_tab):
             value = nudge(tab, widget)
         note = f"{words} {float(value.removesuffix(' px')):.3f}"
         tab.wait_for_function(
-            "([w, note]) => w.querySelector('.sde-note').textContent === note && !w.hasAttribute('data-busy')",
+            "([w, note]) => w.querySelector('.sde-note').textContent === note && "
+            "!w.hasAttribute('data-busy')",
             arg=[widget.element_handle(), note],
             timeout=SECONDS,
         )
@@ -803,7 +831,8 @@ def test_a_dead_kernel_is_noticed_after_three_seconds(lab, new_tab):
     before = look(widget)
     nudge(tab, widget)
     tab.wait_for_function(
-        "w => w.querySelector('.sde-status').textContent.startsWith('no kernel answers; shown: noise σ = 0.5 px')",
+        "w => w.querySelector('.sde-status').textContent.startsWith('no kernel "
+        "answers; shown: noise σ = 0.5 px')",
         arg=widget.element_handle(),
         timeout=SECONDS,
     )

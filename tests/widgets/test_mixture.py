@@ -6,7 +6,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import shutil
 import subprocess
 import sys
 
@@ -18,11 +17,13 @@ from helpers import (
     HOWS,
     ROOT,
     SECONDS,
+    VIEW,
     complaints,
     drive,
     javascript,
     look,
     served,
+    widget_page,
     widgets,
 )
 
@@ -33,10 +34,8 @@ from sdelib.families import NoiseLevel
 from sdelib.integration import integrate
 from sdelib.langevin import langevin
 from sdelib.reversal import Reverse
-from sdelib.widgets import MixtureField, bundle
+from sdelib.widgets import MixtureField
 
-STATE = "application/vnd.jupyter.widget-state+json"
-VIEW = "application/vnd.jupyter.widget-view+json"
 EXTENT = (-4.0, 4.0, -4.0, 4.0)
 
 
@@ -68,8 +67,10 @@ def components(mixture: GaussianMixture, dynamics=None) -> list[dict]:
     return MixtureField(mixture, dynamics, extent=(-9, 9, -9, 9)).spec["components"]
 
 
-EVALUATE = """const n = data.xy.length / 2, log = new Float64Array(n), score = new Float64Array(2 * n), shares = new Float64Array(n * data.components.length);
-    m.evaluate(m.diffused(data.components, data.sigma), data.xy, n, log, score, shares); return { log, score, shares };"""
+EVALUATE = """const n = data.xy.length / 2, log = new Float64Array(n),
+    score = new Float64Array(2 * n), shares = new Float64Array(n * data.components.length);
+    m.evaluate(m.diffused(data.components, data.sigma), data.xy, n, log, score, shares);
+    return { log, score, shares };"""
 
 
 @pytest.mark.parametrize("K", [1, 2, 6])
@@ -131,7 +132,8 @@ def test_the_far_tails_are_no_zero_over_zero(js):
 def test_the_picture_is_the_field_that_python_makes(js):
     mixture = garden(torch.float64).blurred(0.4)
     found = js(
-        """const f = m.picture(m.diffused(data.components, 0.4), data.extent, m.grid(data.extent, 96), m.grid(data.extent, 19));
+        """const f = m.picture(m.diffused(data.components, 0.4), data.extent,
+          m.grid(data.extent, 96), m.grid(data.extent, 19));
         return { ...f.meta, density: f.decoded.density.data, arrows: f.decoded.arrows.data };""",
         components=components(garden(torch.float64)),
         extent=EXTENT,
@@ -178,7 +180,9 @@ def test_langevin_steps_are_those_of_sdelib_on_the_same_noise(js, monkeypatch, g
     )
     found = js(
         """const x = Float64Array.from(data.x); let j = 0;
-        for (let k = 0; k < data.steps; k++) m.langevinStep(m.diffused(data.components, 0.3), x, 50, data.eps, () => data.z[j++]); return x;""",
+        for (let k = 0; k < data.steps; k++)
+          m.langevinStep(m.diffused(data.components, 0.3), x, 50, data.eps, () => data.z[j++]);
+        return x;""",
         components=components(mixture),
         x=x.flatten().tolist(),
         z=z.flatten().tolist(),
@@ -206,7 +210,8 @@ def test_the_way_back_is_that_of_sdelib_on_the_same_noise(eta, js, generator):
     found = js(
         """const x = Float64Array.from(data.x), after = []; let j = 0;
         for (let k = 0; k + 1 < data.sigmas.length; k++) {
-          m.reverseStep(data.components, x, 50, data.sigmas[k], data.sigmas[k + 1], data.eta, () => data.z[j++]);
+          m.reverseStep(data.components, x, 50, data.sigmas[k], data.sigmas[k + 1], data.eta,
+            () => data.z[j++]);
           if (k === 0 || k === 95) after.push(x.slice());
         } return { after, used: j };""",
         components=components(mixture),
@@ -236,7 +241,8 @@ def test_the_way_back_is_that_of_sdelib_on_the_same_noise(eta, js, generator):
 def test_the_generator_draws_normal_numbers(js):
     n = 200_000
     one, other, *firsts = js(
-        """const out = [1, 2].map((seed) => { const z = m.normals(seed); return Array.from({ length: data.n }, z); });
+        """const out = [1, 2].map((seed) => {
+          const z = m.normals(seed); return Array.from({ length: data.n }, z); });
         for (let seed = 0; seed < 2000; seed++) out.push(m.normals(seed)()); return out;""",
         n=n,
     )
@@ -272,7 +278,9 @@ def test_a_long_langevin_run_has_the_moments_of_the_mixture(js):
         4000,
         0.01,
     )
-    run = """const z = m.normals(data.seed), n = data.n, x = Float64Array.from({ length: 2 * n }, () => 2 * z()), rows = m.diffused(data.components, 0);
+    run = """const z = m.normals(data.seed), n = data.n,
+      x = Float64Array.from({ length: 2 * n }, () => 2 * z()),
+      rows = m.diffused(data.components, 0);
         for (let k = 0; k < data.steps; k++) m.langevinStep(rows, x, n, data.eps, z); return x;"""
     arguments = dict(components=components(mixture), n=n, seed=5)
     x = torch.tensor(js(run, eps=eps, steps=2000, **arguments), dtype=torch.float64).reshape(n, 2)
@@ -348,7 +356,8 @@ def test_a_wrong_argument_is_named(change, words):
 
 def test_the_package_loads_without_anywidget():
     code = (
-        "import sys; sys.modules['anywidget'] = sys.modules['matplotlib'] = None; from sdelib.widgets import MixtureField; "
+        "import sys; sys.modules['anywidget'] = sys.modules['matplotlib'] = None; "
+        "from sdelib.widgets import MixtureField; "
         "from sdelib.book.toys import two_modes; MixtureField(two_modes(), extent=(-4, 4, -4, 4))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
@@ -404,8 +413,7 @@ def test_the_output_has_the_widget_and_a_still_picture_of_the_exact_field(dynami
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """A folder with a page of three mixtures, one for each kind of dynamics, written as myst-nb
-    writes them."""
+    """A folder with a page of three mixtures, one for each kind of dynamics."""
     folder = tmp_path_factory.mktemp("page")
     found = [
         MixtureField(garden(), sigma=0.1, extent=EXTENT, caption="Drag.", alt="a mixture"),
@@ -418,29 +426,9 @@ def page(tmp_path_factory):
             alt="particles on their way back",
         ),
     ]
-    script = lambda kind, data: (
-        f'<script type="{kind}">{json.dumps(data).replace("</script", chr(92) + "u003c/script")}</script>'
+    return widget_page(
+        folder, {f"m{i}": {"state": {"spec": w.spec}} for i, w in enumerate(found)}, "mixture"
     )
-    states = {
-        f"m{i}": {
-            "model_module": "anywidget",
-            "model_name": "AnyModel",
-            "state": {"spec": w.spec},
-        }
-        for i, w in enumerate(found)
-    }
-    (folder / "index.html").write_text(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><link rel="icon" href="data:,">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>A page</title>'
-        f"<style>{bundle.style('mixture')}</style></head><body><h1>Above</h1>"
-        + "\n<hr>\n".join(script(VIEW, {"model_id": id}) for id in states)
-        + script(STATE, {"state": states})
-        + '<script src="mixture.js"></script><script src="host.js"></script></body></html>',
-        encoding="utf-8",
-    )
-    (folder / "mixture.js").write_text(bundle.script("mixture"), encoding="utf-8")
-    shutil.copy(ROOT / "book" / "_static" / "host.js", folder)
-    return folder
 
 
 def centre(handle) -> tuple[float, float]:
@@ -667,7 +655,8 @@ def test_particles_run_pause_and_begin_again(page, new_tab, motion):
         steps = "([w, n]) => JSON.parse(w.dataset.shown).steps >= n"
         runs = []
         for _ in range(2):
-            shaken.evaluate("""w => { w.drawn = 0; w.watch?.disconnect(); w.watch = new MutationObserver(() => w.drawn++);
+            shaken.evaluate("""w => { w.drawn = 0; w.watch?.disconnect();
+                w.watch = new MutationObserver(() => w.drawn++);
                 w.watch.observe(w, { attributeFilter: ['data-shown'] }); }""")
             shaken.get_by_role("button", name="Play").click()
             tab.wait_for_function(steps, arg=[shaken.element_handle(), 40], timeout=SECONDS)

@@ -47,7 +47,8 @@ SEED = 0""",
     (
         """## The question
 
-Write a question, its formula, and the smallest version by hand. Here: is the mean of the score zero, $\\mathbb E_p[s(x)] = 0$?""",
+Write a question, its formula, and the smallest version by hand. Here: is the mean of the score
+zero, $\\mathbb E_p[s(x)] = 0$?""",
         None,
     ),
     (
@@ -59,7 +60,8 @@ say(f"The mean is ({{mean[0]:.3f}}, {{mean[1]:.3f}}) ± {{error.max():.3f}}.")""
         [],
     ),
     (
-        """A picture, and then the sentence that reads it: the score of either mode points to its centre.""",
+        "A picture, and then the sentence that reads it: the score of either mode points to its "
+        "centre.",
         None,
     ),
     (
@@ -77,7 +79,8 @@ Longer code lives in the package, with a test, and the text shows it.""",
     ("show_source(type(p).score)", []),
     ("## What you found", None),
     (
-        """say(f"- The mean of the score of {{len(s):,}} draws is zero within {{(mean.abs() / error).max():.1f}} standard errors.")""",
+        """n, worst = len(s), (mean.abs() / error).max()
+say(f"- The mean of the score of {{n:,}} draws is zero within {{worst:.1f}} standard errors.")""",
         [],
     ),
     (
@@ -122,7 +125,8 @@ def main(argv: list[str] | None = None) -> int:
         path.parent.mkdir(exist_ok=True)
         tool.write(tool.tidy(chapter(args.number, args.title), path.stem), path)
         print(
-            f"{path.relative_to(tool.ROOT)} is there. Next: add `- file: chapters/{path.stem}` to its part in _toc.yml,"
+            f"{path.relative_to(tool.ROOT)} is there. Next: add `- file: "
+            f"chapters/{path.stem}` to its part in _toc.yml,"
         )
         print(f"and `make refresh CHAPTER={args.number:02d}`. CONTRIBUTING.md has all the steps.")
         return 0

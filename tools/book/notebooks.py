@@ -69,7 +69,8 @@ def address() -> str:
 def setup_source() -> str:
     """The set-up cell that every chapter begins with."""
     return (
-        f'import sys\nif "google.colab" in sys.modules:\n    %pip install -q {" ".join(COLAB["lacks"])}\n'
+        'import sys\nif "google.colab" in sys.modules:\n    %pip install -q '
+        f"{' '.join(COLAB['lacks'])}\n"
         f'    %pip install -q --no-deps "sdelib @ git+{address()}"'
     )
 
@@ -120,15 +121,18 @@ def faults(nb) -> list[str]:
                 found.append(f"{where} fails: {output.ename}: {output.evalue}")
             elif output.output_type == "stream" and output.name == "stderr":
                 found.append(
-                    f"{where} writes to stderr: {text.strip()[:300]!r}; mend the cause of the warning"
+                    f"{where} writes to stderr: {text.strip()[:300]!r}; mend the "
+                    "cause of the warning"
                 )
             if hit := MACHINE.search(text):
                 found.append(
-                    f"{where} shows a path of this machine: {text[max(0, hit.start() - 40) : hit.end() + 40]!r}"
+                    f"{where} shows a path of this machine: "
+                    f"{text[max(0, hit.start() - 40) : hit.end() + 40]!r}"
                 )
             if hit := ADDRESS_IN_MEMORY.search(text):
                 found.append(
-                    f"{where} shows an address in memory: {text[max(0, hit.start() - 40) : hit.end()]!r}"
+                    f"{where} shows an address in memory: "
+                    f"{text[max(0, hit.start() - 40) : hit.end()]!r}"
                 )
     return found
 
@@ -375,7 +379,10 @@ def refresh(path: Path) -> str:
     nb.metadata["sdelib"] = {"source_sha256": source_hash(nb)}
     keep_timings(nb, before)
     changed = write(nb, path)
-    return f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB, {'stored' if changed else 'no change'}"
+    return (
+        f"{path.name}: {seconds:.0f} s, {path.stat().st_size / 1e6:.2f} MB, "
+        f"{'stored' if changed else 'no change'}"
+    )
 
 
 PLACES = (
@@ -384,6 +391,7 @@ PLACES = (
     "*.toml",
     "book/*.md",
     "chapters/*.md",
+    "chapters/text/*.md",
     ".github/**/*.yml",
     ".devcontainer/*",
     ".binder/*",

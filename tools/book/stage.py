@@ -1,5 +1,5 @@
-"""One stage of `make check` or `make test`: say what runs and how long it took last time, run it, and
-remember.
+"""One stage of `make check` or `make test`: say what runs and how long it took last time, run it,
+and remember.
 
     python tools/book/stage.py NAME "what it does" COMMAND …
 

@@ -37,7 +37,8 @@ def without_solutions(nb):
                 if FENCE.fullmatch(part):
                     if inside == ("solution-start" in part):
                         raise tool.Refused(
-                            f"two fences of the same kind follow each other at {part.splitlines()[0]!r}"
+                            "two fences of the same kind follow each other at "
+                            f"{part.splitlines()[0]!r}"
                         )
                     inside = not inside
                 elif not inside:
@@ -63,9 +64,9 @@ def readme(names: list[str]) -> str:
     )[0]
     return f"""# Exercises for students
 
-These are the chapters of a book that runs, {tool.address()}, without the solutions of their exercises.
-Write your answer in place of `...` and run the cell: it says whether the answer is right. An open exercise prints a hint.
-The solutions are in the book.
+These are the chapters of a book that runs, {tool.address()}, without the solutions of their
+exercises. Write your answer in place of `...` and run the cell: it says whether the answer is
+right. An open exercise prints a hint. The solutions are in the book.
 
 {data.strip()}
 
@@ -88,7 +89,8 @@ def main(argv: list[str] | None = None) -> int:
     there = {path.name for path in args.out.glob("*")} - {"README.md"}
     if strange := sorted(name for name in there if not re.match(r"\d\d_\w+\.ipynb$", name)):
         print(
-            f"--out {args.out} holds what this command did not make ({strange[0]}): name another folder",
+            f"--out {args.out} holds what this command did not make ({strange[0]}): "
+            "name another folder",
             file=sys.stderr,
         )
         return 1

@@ -39,7 +39,8 @@ def settings(pairs: list[str], known: dict) -> dict[str, list]:
         name, _, text = pair.partition("=")
         if name not in known:
             raise tool.Refused(
-                f"--set {pair}: the chapter has no parameter {name!r}; it has {', '.join(sorted(known))}"
+                f"--set {pair}: the chapter has no parameter {name!r}; it has "
+                f"{', '.join(sorted(known))}"
             )
         try:
             values = ast.literal_eval(f"[{text}]")
@@ -47,7 +48,8 @@ def settings(pairs: list[str], known: dict) -> dict[str, list]:
             values = []
         if not values:
             raise tool.Refused(
-                f"--set {pair}: give values of {name} as in {name}=0,1,2 or {name}=True; text stands in quotes"
+                f"--set {pair}: give values of {name} as in {name}=0,1,2 or "
+                f"{name}=True; text stands in quotes"
             )
         found[name] = values
     return found

@@ -191,11 +191,21 @@ def measured(gpu: bool, n: int, steps: int, repeats: int) -> Iterator[dict]:
 def write(out: Path, rows: list[dict], repeats: int) -> None:
     head = [
         "command: python tools/measure/gpu.py",
-        f"sampling: DPM++(2M), {EVALUATIONS} evaluations, told the class, the whole batch at once; value: median of {repeats} draws after one that is not counted.",
-        "training: from batch to batch of sdelib.own.training.train, the random numbers drawn on the CPU; median over the second half of the steps.",
+        (
+            f"sampling: DPM++(2M), {EVALUATIONS} evaluations, told the class, the whole "
+            f"batch at once; value: median of {repeats} draws after one that is not "
+            "counted."
+        ),
+        (
+            "training: from batch to batch of sdelib.own.training.train, the random "
+            "numbers drawn on the CPU; median over the second half of the steps."
+        ),
         "slide: from a widget's message to its encoded frame, at numbers that are not stored.",
         f"{AS_IN_THE_CHAPTERS}: as in the chapters; on a GPU only the network is there then.",
-        f"device: as named; the machine has {table.machine().removeprefix('CPU, ')}; {table.versions('torch')}",
+        (
+            f"device: as named; the machine has {table.machine().removeprefix('CPU, ')}; "
+            f"{table.versions('torch')}"
+        ),
         f"date: {table.today()}",
     ]
     table.write(out, head, list(FIELDS), rows)
@@ -216,7 +226,8 @@ def main() -> None:
     args, gpu = parser.parse_args(), torch.cuda.is_available()
     if not gpu and args.out is None:
         sys.exit(
-            "torch sees no GPU here: results/gpu.csv is measured on one; give --out FILE for the rows of the CPU"
+            "torch sees no GPU here: results/gpu.csv is measured on one; give --out "
+            "FILE for the rows of the CPU"
         )
     rows = []
     with exact_products():  # "float32" is float32

@@ -433,16 +433,39 @@ def header(path: Path) -> list[str]:
     if path == IMAGES:
         return [
             *start,
-            "bits/dim of single test images; image: index in the test set.  seconds: of its share of a batch, rough: other jobs ran beside.",
+            (
+                "bits/dim of single test images; image: index in the test set.  seconds: "
+                "of its share of a batch, rough: other jobs ran beside."
+            ),
         ]
     return [
         *start,
-        "One row a variant; each but the checks changes one thing of `reference`. Test images: the first n of torch.randperm(10000), seed 0.",
-        "label: told and paid for: log P = log P(k | y) - ln 10, a bound for the mixture of the ten classes.  stop: std at t_min.  atol = rtol/100; closed forms and their flows: rtol/1000.",
-        "se_images: over images, noise included.  se_noise: of that, the noise of dequantisation and probes; diffusion bound: over 4 passes.",
-        "difference: from the reference on the same images; `through the flow`: from the closed form; `all images`: of the reference from the diffusion bound.",
-        "reference, all images: the diffusion bound of all 10,000 plus that difference; its se_images: of both, and no more over images.  nfe: mean over batches of 8.  seconds: an image (all images: in all), rough.",
-        "device: where the network ran, in float32, and the version of torch; solver and densities: CPU, float64.",
+        (
+            "One row a variant; each but the checks changes one thing of `reference`. "
+            "Test images: the first n of torch.randperm(10000), seed 0."
+        ),
+        (
+            "label: told and paid for: log P = log P(k | y) - ln 10, a bound for the "
+            "mixture of the ten classes.  stop: std at t_min.  atol = rtol/100; closed "
+            "forms and their flows: rtol/1000."
+        ),
+        (
+            "se_images: over images, noise included.  se_noise: of that, the noise of "
+            "dequantisation and probes; diffusion bound: over 4 passes."
+        ),
+        (
+            "difference: from the reference on the same images; `through the flow`: from "
+            "the closed form; `all images`: of the reference from the diffusion bound."
+        ),
+        (
+            "reference, all images: the diffusion bound of all 10,000 plus that "
+            "difference; its se_images: of both, and no more over images.  nfe: mean "
+            "over batches of 8.  seconds: an image (all images: in all), rough."
+        ),
+        (
+            "device: where the network ran, in float32, and the version of torch; solver "
+            "and densities: CPU, float64."
+        ),
         f"weights: {table.networks('denoiser')}",
     ]
 

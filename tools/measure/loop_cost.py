@@ -14,22 +14,19 @@ outside the repository, that looks into the book's environment, so PyTorch is th
     FOLDER/bin/python tools/measure/loop_cost.py
 """
 
-import csv
-import datetime
 import importlib.util
 import math
 import os
-import platform
 import statistics
 import sys
 import time
 import types
 from importlib import metadata
-from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler is asked for its numbers only
 
+import table
 import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -40,12 +37,11 @@ from sdelib.families import VE, NoiseLevel
 from sdelib.few_steps import DPMSolver
 from sdelib.grids import geometric_times, uniform_times
 from sdelib.integration import solve
-from sdelib.own import weights
 from sdelib.predictor_corrector import ancestral
 from sdelib.reversal import Reverse
 from sdelib.solvers import euler_maruyama
 
-RESULTS = Path(__file__).parents[2] / "results"
+OUT = table.RESULTS / "loop_cost.csv"
 PEERS = ("torchsde", "diffusers", "k-diffusion", "azula")
 SHAPES, WRITTEN = [(100, 2), (64, 784), (500, 784)], "written out"
 HIGH, LOW, STEPS, TURNS, DATA_STD = 10.0, 0.02, 50, 21, 0.5
@@ -319,23 +315,17 @@ def main():
     if missing:
         sys.exit(f"{', '.join(missing)}: not installed here.\n\n{__doc__}")
     with torch.no_grad():
-        table = list(rows())
+        found = list(rows())
     head = [
         *HEAD,
-        f"device: CPU ({platform.machine()}, {os.cpu_count()} cores shared with other jobs), "
-        f"{torch.get_num_threads()} thread, one process; torch {torch.__version__}",
-        f"date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
+        f"device: {table.machine(' shared with other jobs')}, one process; "
+        + table.versions("torch"),
+        f"date: {table.today()}",
     ]
-
-    def to(path):
-        with open(path, "w", encoding="utf-8", newline="") as f:
-            f.writelines(f"# {line}\n" for line in head)
-            out = csv.DictWriter(f, table[0], lineterminator="\n")
-            out.writeheader()
-            for row in table:
-                out.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()})
-
-    weights.atomic(RESULTS / "loop_cost.csv", to)
+    rounded = [
+        {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in row.items()} for row in found
+    ]
+    table.write(OUT, head, list(found[0]), rounded)
 
 
 if __name__ == "__main__":

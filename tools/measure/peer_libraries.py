@@ -1,4 +1,5 @@
-"""The problem that tools/measure/solvers_vs_peers.py gives to every library, and how each is fed with its exact score.
+"""The problem that solvers_vs_peers.py gives to every library, and how each is fed with its exact
+score.
 
 The problem is `garden` in float64 under noise of level σ from 10 down to 0.02, from the exact p_10
 on; the right answer is p_0.02, so no method takes a last, denoising step. The same p_σ runs on two

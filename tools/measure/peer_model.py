@@ -166,8 +166,14 @@ def main() -> None:
     head = [
         "command: python tools/measure/peer_model.py"
         + ("" if given is None else f" --seconds {given:g}"),
-        "smalldiffusion 0.5.0, the U-Net of its example fashion_mnist_unet.py: its schedule (σ from 20 to 0.01), loss, learning rate 7e-4,",
-        f"  β 0.999, mirrored images and sampler; batch {BATCH}, float32.  train_seconds: of one core of this machine"
+        (
+            "smalldiffusion 0.5.0, the U-Net of its example fashion_mnist_unet.py: its "
+            "schedule (σ from 20 to 0.01), loss, learning rate 7e-4,"
+        ),
+        (
+            f"  β 0.999, mirrored images and sampler; batch {BATCH}, float32.  "
+            "train_seconds: of one core of this machine"
+        )
         + (f"; {OURS} would take as many here." if given is None else "."),
         "frechet, precision, recall: as in quality.csv.",
         f"device: {table.machine()}; {table.versions('torch')}",

@@ -196,13 +196,31 @@ def measure(run: Run, test: Garments) -> dict:
 def header() -> list[str]:
     return [
         "command: python tools/measure/quality.py",
-        "budget: the most evaluations of the network that a run may take, the noiseless last one included.  process: VE s is VE(0.01, s);",
-        "        VP is VP(0.1, 20); all stop where std/scale = 0.002, but power 25, the source's, at t = 0.001.",
-        f"        {TOLD[1:]}: the ten in turn; else no class is told.  floor: n random test images; {TOLD[1:]}: as many of each.",
-        "frechet: squared, to the 60,000 training images in the bundled classifier's 64 features; biased upward by about 1/n.",
-        "sliced_wasserstein, precision, recall: against n random training images; 256 directions, and 3 neighbours in those features.",
+        (
+            "budget: the most evaluations of the network that a run may take, the "
+            "noiseless last one included.  process: VE s is VE(0.01, s);"
+        ),
+        (
+            "        VP is VP(0.1, 20); all stop where std/scale = 0.002, but power 25, "
+            "the source's, at t = 0.001."
+        ),
+        (
+            f"        {TOLD[1:]}: the ten in turn; else no class is told.  floor: n "
+            f"random test images; {TOLD[1:]}: as many of each."
+        ),
+        (
+            "frechet: squared, to the 60,000 training images in the bundled classifier's "
+            "64 features; biased upward by about 1/n."
+        ),
+        (
+            "sliced_wasserstein, precision, recall: against n random training images; "
+            "256 directions, and 3 neighbours in those features."
+        ),
         "seconds: wall time of the sampling alone, rough: other jobs ran beside.",
-        "device: where the network ran, in float32, and the version of torch; the classifier and the distances: CPU.",
+        (
+            "device: where the network ran, in float32, and the version of torch; the "
+            "classifier and the distances: CPU."
+        ),
         f"weights: {table.networks('unet-sigma25', 'denoiser', 'denoiser-small')}",
     ]
 

@@ -47,13 +47,15 @@ they are."""
 
 WATCH = """() => {
   window.shifted = 0;
-  new PerformanceObserver(list => list.getEntries().forEach(e => { if (!e.hadRecentInput) window.shifted += e.value; }))
+  new PerformanceObserver(list => list.getEntries().forEach(e => {
+    if (!e.hadRecentInput) window.shifted += e.value; }))
     .observe({ type: "layout-shift", buffered: true });
 }"""
 FIRST_PAINT = """() => new Promise(done => {
   const seen = () => performance.getEntriesByName("first-contentful-paint")[0];
   if (seen()) return done(seen().startTime);
-  new PerformanceObserver(() => { if (seen()) done(seen().startTime); }).observe({ type: "paint", buffered: true });
+  new PerformanceObserver(() => { if (seen()) done(seen().startTime); }).observe({
+    type: "paint", buffered: true });
 })"""
 SCROLL = """async () => {
   const root = document.scrollingElement;
@@ -62,7 +64,8 @@ SCROLL = """async () => {
     await new Promise(done => setTimeout(done, 25));
   }
 }"""
-SETTLED = """() => [...document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]')].length
+SETTLED = """() => [...document.querySelectorAll(
+    'script[type="application/vnd.jupyter.widget-view+json"]')].length
   <= document.querySelectorAll(".sde-x:is([data-ready], [data-error]), .widget-notice").length"""
 
 
@@ -173,16 +176,31 @@ def main() -> int:
     text = " ".join(sorted(TEXT))
     head = [
         "command: python tools/measure/site.py",
-        "requests, bytes, compressed_bytes: a page with an empty cache and all that it loads until it was",
+        (
+            "requests, bytes, compressed_bytes: a page with an empty cache and all that "
+            "it loads until it was"
+        ),
         f"        scrolled to its end, at {WIDTHS[0]} px.  compressed: gzip -9 of text ({text}),",
         "        as a static host would send it; pictures and WOFF fonts as they are.",
-        f"first_paint_ms: first contentful paint, median of {args.loads} loads with an empty cache from an",
+        (
+            f"first_paint_ms: first contentful paint, median of {args.loads} loads with "
+            "an empty cache from an"
+        ),
         "        uncompressed server on 127.0.0.1; least: the fastest.",
-        "layout_shift: the sum of all layout shifts while the page loads and is scrolled to its end, which",
-        "        is at least Chromium's CLS; without_widgets: the same with the widgets' host left out.",
+        (
+            "layout_shift: the sum of all layout shifts while the page loads and is "
+            "scrolled to its end, which"
+        ),
+        (
+            "        is at least Chromium's CLS; without_widgets: the same with the "
+            "widgets' host left out."
+        ),
         f"{', '.join(map(str, WIDTHS))}: width of the window in CSS pixels, 900 high.",
         "A page whose times were disturbed by another job was measured again.",
-        f"device: {table.machine(' shared with other jobs')}, no GPU; Chromium {version} without a window",
+        (
+            f"device: {table.machine(' shared with other jobs')}, no GPU; Chromium "
+            f"{version} without a window"
+        ),
         f"date: {table.today()}",
     ]
     table.write(OUT, head, FIELDS, [rows[page] for page in sorted(rows)])

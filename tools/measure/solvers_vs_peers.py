@@ -1,7 +1,7 @@
 """Our solvers beside the field's libraries: one exact score, the same number of score evaluations.
 
     python tools/measure/solvers_vs_peers.py ode|sde|strong [evaluations …]
-    rows of one family in results/solvers_vs_peers.csv
+        rows of one family in results/solvers_vs_peers.csv
 
 The peers go into an environment of their own, beside this package; one that is missing gets a row
 that says so:
@@ -12,27 +12,22 @@ that says so:
 How each is fed is in tools/measure/peer_libraries.py.
 """
 
-import csv
-import datetime
 import importlib.metadata
 import math
-import os
-import platform
 import statistics
 import sys
 import time
-from pathlib import Path
 
 import peer_libraries as peers  # first: it sets the threads
+import table
 import torch
 from peer_libraries import DENSITY, FEW, HIGH, LOW, TARGET, N
 
 from sdelib import grids, integration, solvers
 from sdelib.book.toys import GeometricBrownian
 from sdelib.brownian import BrownianPath
-from sdelib.own import weights
 
-RESULTS = Path(__file__).parents[2] / "results"
+OUT = table.RESULTS / "solvers_vs_peers.csv"
 REPEATS = 5
 BUDGETS = {"ode": [10, 20, 50, 100], "sde": [10, 20, 50, 100], "strong": [16, 64]}
 # (family, library, grid, {solver: evaluations a step}); "sdelib" finds the step of that name.  The
@@ -328,43 +323,63 @@ def strong(budgets):
 # ---- the files
 
 
-def write(name, head, rows):
-    versions = {
-        lib: importlib.metadata.version(lib) for lib in ("torch", "jax") if lib in sys.modules
-    }
+def write(rows):
     head = [
-        *head,
-        f"device: CPU, {os.cpu_count()} cores shared with other jobs ({platform.machine()}), "
-        f"{torch.get_num_threads()} thread; " + ", ".join(f"{k} {v}" for k, v in versions.items()),
-        f"date: {datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d}",
+        *HEAD,
+        f"device: {table.machine(' shared with other jobs')}; "
+        + table.versions(*(lib for lib in ("torch", "jax") if lib in sys.modules)),
+        f"date: {table.today()}",
     ]
-
-    def to(path):
-        with open(path, "w", encoding="utf-8", newline="") as f:
-            f.writelines(f"# {line}\n" for line in head)
-            table = csv.DictWriter(f, FIELDS, lineterminator="\n")
-            table.writeheader()
-            table.writerows(
-                {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()}
-                for row in rows
-            )
-
-    weights.atomic(RESULTS / name, to)
+    rounded = [
+        {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows
+    ]
+    table.write(OUT, head, FIELDS, rounded)
 
 
 HEAD = [
-    "command: python tools/measure/solvers_vs_peers.py ode; python tools/measure/solvers_vs_peers.py sde; python tools/measure/solvers_vs_peers.py strong (or one budget at a time)",
-    f"garden: float64, {N} samples from the exact p_sigma at {HIGH:g} down to {LOW:g}, no denoising step after it. How each",
-    "        library gets the exact score is in tools/measure/peer_libraries.py.  seeds: starts 0 to 4, noise 1000 to 1004",
+    (
+        "command: python tools/measure/solvers_vs_peers.py ode; python "
+        "tools/measure/solvers_vs_peers.py sde; python tools/measure/solvers_vs_peers.py "
+        "strong (or one budget at a time)"
+    ),
+    (
+        f"garden: float64, {N} samples from the exact p_sigma at {HIGH:g} down to "
+        f"{LOW:g}, no denoising step after it. How each"
+    ),
+    (
+        "        library gets the exact score is in tools/measure/peer_libraries.py.  "
+        "seeds: starts 0 to 4, noise 1000 to 1004"
+    ),
     "family ode: error = RMS distance to the exact flow (our heun, 2000 steps) from the same start",
-    f"family sde: error = squared energy distance to the exact law, unbiased (0 = exact), mean of {REPEATS} batches;",
-    "        weight_error = weight of the first mode less 0.5; variance_error = trace of the covariance over the exact one, less 1",
-    f"family strong: error = RMS distance to the exact path of GeometricBrownian(1, 0.5) at time 1, {REPEATS} times {N // 5} paths",
-    "budget: evaluations allowed (strong: steps).  evaluations: of the score (strong: of the drift) as counted; torchsde's",
+    (
+        "family sde: error = squared energy distance to the exact law, unbiased (0 = "
+        f"exact), mean of {REPEATS} batches;"
+    ),
+    (
+        "        weight_error = weight of the first mode less 0.5; variance_error = "
+        "trace of the covariance over the exact one, less 1"
+    ),
+    (
+        "family strong: error = RMS distance to the exact path of GeometricBrownian(1, "
+        f"0.5) at time 1, {REPEATS} times {N // 5} paths"
+    ),
+    (
+        "budget: evaluations allowed (strong: steps).  evaluations: of the score "
+        "(strong: of the drift) as counted; torchsde's"
+    ),
     "        count has one more, which it spends on checking shapes",
-    f"seconds: median of {REPEATS} runs, all methods in turns; ratio: to the first sdelib row of the same family and budget, turn",
-    "        by turn.  diffrax runs a compiled jax score, its compilation not timed; all others run the torch score",
-    "k-diffusion's dpmpp_sde has its own Brownian tree, which it needs for its two stages and which takes most of its time;",
+    (
+        f"seconds: median of {REPEATS} runs, all methods in turns; ratio: to the first "
+        "sdelib row of the same family and budget, turn"
+    ),
+    (
+        "        by turn.  diffrax runs a compiled jax score, its compilation not timed; "
+        "all others run the torch score"
+    ),
+    (
+        "k-diffusion's dpmpp_sde has its own Brownian tree, which it needs for its two "
+        "stages and which takes most of its time;"
+    ),
     "        its dpmpp_2m_sde is given white noise, which has the same law there",
 ]
 
@@ -374,24 +389,12 @@ def main():
     if what not in BUDGETS:
         sys.exit(__doc__)
     with torch.no_grad():
-        budgets, path = [int(b) for b in budgets] or BUDGETS[what], RESULTS / "solvers_vs_peers.csv"
+        budgets = [int(b) for b in budgets] or BUDGETS[what]
         rows = strong(budgets) if what == "strong" else mixture(what, budgets)
-    old = (
-        [line for line in path.read_text(encoding="utf-8").splitlines() if line[0] != "#"]
-        if path.exists()
-        else []
-    )
     fresh = {str(b) for b in budgets} | {""}
-    rows += [
-        row for row in csv.DictReader(old) if row["family"] != what or row["budget"] not in fresh
-    ]
-    write(
-        path.name,
-        HEAD,
-        sorted(
-            rows, key=lambda row: (list(BUDGETS).index(row["family"]), int(row.get("budget") or 0))
-        ),
-    )
+    rows += [row for row in table.read(OUT) if row["family"] != what or row["budget"] not in fresh]
+    order = list(BUDGETS)
+    write(sorted(rows, key=lambda r: (order.index(r["family"]), int(r.get("budget") or 0))))
 
 
 if __name__ == "__main__":

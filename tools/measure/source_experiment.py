@@ -95,7 +95,10 @@ def main() -> None:
 def head() -> list[str]:
     return [
         "command: python tools/measure/source_experiment.py",
-        "frechet: distance of n images to the 60,000 training images, in the bundled classifier's 64",
+        (
+            "frechet: distance of n images to the 60,000 training images, in the bundled "
+            "classifier's 64"
+        ),
         "         features; real: n random test images.  seconds: wall time of the sampling alone,",
         "         rough where other jobs ran beside.",
         f"device: {table.machine()}, float32; {table.versions('torch')}",

@@ -1,8 +1,8 @@
 """Measure what is promised to be fast: python tools/measure/times.py [NN … | widgets]
 (`make measure`; without a name: everything)
 
-Each chapter, with smoke parameters and with its default ones, in a kernel of its own: seconds of the
-processor without the imports. Each widget of the built site, in Chromium: milliseconds from a move
+Each chapter, with smoke parameters and with its default ones, in a kernel of its own: seconds of
+the processor without the imports. Each widget of the built site, in Chromium: ms from a move
 of its first slider to the picture. The sampler's page: a drawing, and how long the page stood still
 meanwhile. Each number stands beside a fixed piece of work that the same process does in the same
 run, so that tables of two machines, or of one that is busy, can be compared by their ratios.
@@ -45,16 +45,19 @@ print(_json.dumps([_chapter, _spent() - _start]))
 """
 
 IN_THE_PAGE = """() => { const start = performance.now(); let s = 0;
-  for (let k = 1; k < 2e7; k++) s += Math.sin(k); window.kept = s; return performance.now() - start; }"""
+  for (let k = 1; k < 2e7; k++) s += Math.sin(k);
+  window.kept = s; return performance.now() - start; }"""
 SLIDE = """w => new Promise(done => {
-  const slider = w.querySelector('input[type="range"]'), max = Number(slider.max), start = performance.now();
+  const slider = w.querySelector('input[type="range"]'), max = Number(slider.max),
+    start = performance.now();
   new MutationObserver((_, me) => { me.disconnect(); done(performance.now() - start); })
     .observe(w, { attributeFilter: ["data-shown"] });
   slider.value = Number(slider.value) > max / 2 ? slider.min : slider.max;
   slider.dispatchEvent(new Event("input", { bubbles: true }));
 })"""
 WATCH = """() => { window.gaps = []; let before = performance.now();
-  setInterval(() => { const now = performance.now(); gaps.push(now - before); before = now; }, 10); }"""
+  setInterval(() => { const now = performance.now(); gaps.push(now - before); before = now; }, 10);
+}"""
 
 
 def row(what: str, subject: str, value: float, unit: str, yardstick: float) -> dict:
@@ -134,10 +137,19 @@ def measured(names: list[str]) -> Iterator[dict]:
 def head() -> list[str]:
     return [
         "command: python tools/measure/times.py",
-        "smoke, default: seconds of the processor for a chapter with these parameters, without the imports.",
-        f"slide: from the move of a widget's first slider to the picture, median of {TURNS}.  draw: the",
+        (
+            "smoke, default: seconds of the processor for a chapter with these "
+            "parameters, without the imports."
+        ),
+        (
+            "slide: from the move of a widget's first slider to the picture, median of "
+            f"{TURNS}.  draw: the"
+        ),
         "        sampler's 16 garments.  stands still: the longest wait of that page meanwhile.",
-        "ratio: to a fixed piece of work in the same process: 200 products of 400×400 matrices in float64,",
+        (
+            "ratio: to a fixed piece of work in the same process: 200 products of "
+            "400×400 matrices in float64,"
+        ),
         "        in Chromium 2e7 sines.",
         f"device: {table.machine(' shared with other jobs')}; {table.versions('torch', 'numpy')}",
         f"date: {table.today()}",

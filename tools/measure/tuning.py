@@ -118,11 +118,27 @@ def run(setting: Setting, seed: int, data, test) -> dict:
 def head() -> list[str]:
     return [
         "command: python tools/measure/tuning.py",
-        f"base: Denoiser((32, 56)), {STEPS} steps of batch {BATCH}, learning rate {BASE['lr']:g} with {BASE['warmup']} steps of warm-up and a cosine to 0, average β = min({BASE['ema']}, (1 + k)/(10 + k)) at step k,",
-        "      ln σ ~ N(−1.2, 1.4²) with a share of 0.1 uniform, no dropout, a tenth of the labels not told.  One change a row.",
-        "train_loss: mean of the last 100 steps; only rows with the same distribution of σ compare.",
-        "error_σ: mean square of D − x₀ on 1,000 test images with their labels, on the same noise in every run.",
-        f"frechet: squared, of {N} samples (dpm++2m on VE(0.01, 80), 18 evaluations, no label, the same start in every run) to the 60,000 training images.",
+        (
+            f"base: Denoiser((32, 56)), {STEPS} steps of batch {BATCH}, learning rate "
+            f"{BASE['lr']:g} with {BASE['warmup']} steps of warm-up and a cosine to 0, "
+            f"average β = min({BASE['ema']}, (1 + k)/(10 + k)) at step k,"
+        ),
+        (
+            "      ln σ ~ N(−1.2, 1.4²) with a share of 0.1 uniform, no dropout, a tenth "
+            "of the labels not told.  One change a row."
+        ),
+        (
+            "train_loss: mean of the last 100 steps; only rows with the same "
+            "distribution of σ compare."
+        ),
+        (
+            "error_σ: mean square of D − x₀ on 1,000 test images with their labels, on "
+            "the same noise in every run."
+        ),
+        (
+            f"frechet: squared, of {N} samples (dpm++2m on VE(0.01, 80), 18 evaluations, "
+            "no label, the same start in every run) to the 60,000 training images."
+        ),
         f"device: {table.machine()}, bfloat16 in training; {table.versions('torch')}",
     ]
 

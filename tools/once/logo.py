@@ -43,13 +43,15 @@ def svg(n: int, size: float, width: float, head: float) -> str:
             f'L{c:.1f} {d:.1f}L{wings[1][0]:.1f} {wings[1][1]:.1f}"/>'
         )
     dots = "".join(
-        f'<circle cx="{(x + 2) / 4 * size:.1f}" cy="{size - (y + 2) / 4 * size:.1f}" r="{width * 2:.1f}"/>'
+        f'<circle cx="{(x + 2) / 4 * size:.1f}" cy="{size - (y + 2) / 4 * size:.1f}" '
+        f'r="{width * 2:.1f}"/>'
         for x, y in MODES.means.tolist()
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size:g} {size:g}" role="img" '
         f'aria-label="The score of two Gaussians, as arrows">\n'
-        f'<g fill="none" stroke="{ARROW}" stroke-width="{width:g}" stroke-linecap="round" stroke-linejoin="round">\n'
+        f'<g fill="none" stroke="{ARROW}" stroke-width="{width:g}" '
+        'stroke-linecap="round" stroke-linejoin="round">\n'
         + "\n".join(lines)
         + f'\n</g>\n<g fill="{MODE}">{dots}</g>\n</svg>\n'
     )

@@ -1,9 +1,10 @@
 """requirements.lock: every package of the book with the SHA-256 of its wheel, so that pip installs
 what was tested, byte for byte.
 
-    python tools/setup/lock.py write     ask pip what requirements.txt comes to, and write the versions
-    and the hashes python tools/setup/lock.py options
-    what `make` gives to pip: the lock where it fits, else requirements.txt
+    python tools/setup/lock.py write      ask pip what requirements.txt comes to, and write the
+                                          versions and the hashes
+    python tools/setup/lock.py options    what `make` gives to pip: the lock where it fits, else
+                                          requirements.txt
 
 PyTorch, NumPy and others have a wheel for each system and each Python, and other packages come
 along with them. One lock is for one
@@ -31,7 +32,10 @@ LOCK = ROOT / "requirements.lock"
 
 def system() -> str:
     """The system and the Python that wheels are made for."""
-    return f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}, {platform.system()} {platform.machine()}"
+    return (
+        f"{sys.implementation.name} {sys.version_info[0]}.{sys.version_info[1]}, "
+        f"{platform.system()} {platform.machine()}"
+    )
 
 
 def head() -> str:
@@ -41,7 +45,10 @@ def head() -> str:
         (ROOT / name).read_bytes().replace(b"\r\n", b"\n")
         for name in ("requirements.txt", "constraints.txt")
     )
-    return f"# for {system()}\n# of requirements.txt and constraints.txt with SHA-256 {hashlib.sha256(texts).hexdigest()}\n"
+    return (
+        f"# for {system()}\n# of requirements.txt and constraints.txt with SHA-256 "
+        f"{hashlib.sha256(texts).hexdigest()}\n"
+    )
 
 
 def lock(report: dict) -> str:
@@ -108,12 +115,14 @@ def options() -> str:
     )
     if first != (mine := head().splitlines())[0]:
         print(
-            f"          without hashes: requirements.lock is {first[2:] or 'missing'}, this is {system()}",
+            "          without hashes: requirements.lock is "
+            f"{first[2:] or 'missing'}, this is {system()}",
             file=sys.stderr,
         )
     elif second != mine[1]:
         print(
-            "          without hashes: requirements.lock is older than the rest; run `python tools/setup/lock.py write`",
+            "          without hashes: requirements.lock is older than the rest; run "
+            "`python tools/setup/lock.py write`",
             file=sys.stderr,
         )
     else:

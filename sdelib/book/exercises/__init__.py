@@ -9,6 +9,7 @@ AssertionError with what is wrong and the hint when it is not.
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 from . import part_1, part_2, part_3, part_4
 from .mechanism import Exercise, Number, function
@@ -20,7 +21,7 @@ EXERCISES: dict[str, Exercise] = (
 )
 
 
-def check(name: str, answer: object = ...) -> None:
+def check(name: str, answer: Any = ...) -> None:
     """Check an answer.  Raises KeyError for an unknown exercise, AssertionError for a wrong
     answer."""
     if name not in EXERCISES:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -15,7 +16,7 @@ class Exercise:
     it matters."""
 
     hint: str
-    test: Callable[[object], str]
+    test: Callable[[Any], str]
     praise: str
 
 
@@ -28,17 +29,17 @@ class Number:
     relative: float = field(default=1e-2, kw_only=True)
     absolute: float = field(default=0.0, kw_only=True)
 
-    def __call__(self, answer: object) -> str:
+    def __call__(self, answer: Any) -> str:
         found = float(answer)
         right = math.isclose(found, self.value, rel_tol=self.relative, abs_tol=self.absolute)
         return "" if right else f"{found:g} is not the number"
 
 
-def function(truth: Callable, *inputs, tolerance: float = 1e-5) -> Callable[[object], str]:
+def function(truth: Callable, *inputs, tolerance: float = 1e-5) -> Callable[[Any], str]:
     """A test for a function: it must agree with the true one on the given inputs, shape
     included."""
 
-    def test(answer: object) -> str:
+    def test(answer: Any) -> str:
         if not callable(answer):
             return "give a function, not its value"
         for x in inputs:

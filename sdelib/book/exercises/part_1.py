@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ def _student(x: torch.Tensor) -> torch.Tensor:
     return -4 * x / (3 + x**2)
 
 
-def _is_denoiser(answer: object) -> str:
+def _is_denoiser(answer: Any) -> str:
     if not callable(answer):
         return "give a function of (x, score, sigma)"
     x = torch.tensor([[-2.5, -1.0], [0.5, 0.0], [1.0, 3.0]], dtype=torch.float64)
@@ -29,25 +30,25 @@ def _is_denoiser(answer: object) -> str:
             :, None
         ]
         mean = a + r * (b - a)
-        if not torch.allclose(
-            answer(x, lambda y, mean=mean, s=sigma: (mean - y) / s**2, sigma), mean, atol=1e-8
-        ):
+        given: Any = answer(x, lambda y, mean=mean, s=sigma: (mean - y) / s**2, sigma)
+        if not torch.allclose(given, mean, atol=1e-8):
             return f"it is not the mean of x₀ for σ = {sigma:g}"
     return ""
 
 
-def _fools_the_loss(field: object) -> str:
+def _fools_the_loss(field: Any) -> str:
     if not callable(field):
         return "give a function of x"
+    score: Any = field
     angle = torch.linspace(0, 6, 17, dtype=torch.float64)
     x = torch.stack([angle.cos(), angle.sin()], dim=1)
     if (shape := torch.as_tensor(field(x)).shape) != x.shape:
         return f"the result has shape {tuple(shape)}, not {tuple(x.shape)}"
-    loss = implicit_loss(field, x).max().item()
+    loss = implicit_loss(score, x).max().item()
     return "" if loss < -1e6 else f"at one point of the circle the loss is {loss:.4g}"
 
 
-def _spends_well(answer: object) -> str:
+def _spends_well(answer: Any) -> str:
     steps = [int(k) for k in answer]
     if (
         len(steps) != 10

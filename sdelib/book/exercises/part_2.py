@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -10,7 +11,7 @@ from ...families import VE, VP
 from .mechanism import Exercise, Number, function
 
 
-def _forward_drift(answer: object) -> str:
+def _forward_drift(answer: Any) -> str:
     if not callable(answer):
         return "give a function of (f, g, s, eta)"
     f, g, s = torch.tensor([0.5, -1.0]), torch.tensor([1.5, 0.7]), torch.tensor([-2.0, 3.0])
@@ -22,7 +23,7 @@ def _forward_drift(answer: object) -> str:
     return ""
 
 
-def _three_costs(answer: object) -> str:
+def _three_costs(answer: Any) -> str:
     found = [float(a) for a in answer]
     if len(found) != 3:
         return f"{len(found)} numbers are given, not three"

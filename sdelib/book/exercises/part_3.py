@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -24,7 +25,7 @@ def _power_for(std: float) -> float:
     return low
 
 
-def _is_platen(step: object) -> str:
+def _is_platen(step: Any) -> str:
     if not callable(step):
         return "give a function of (sde, x, t, dt, dw)"
     sde, x = GeometricBrownian(), torch.linspace(0.5, 2, 7, dtype=torch.float64)
@@ -34,12 +35,13 @@ def _is_platen(step: object) -> str:
     )
     for dt in (0.1, -0.1):
         dt = torch.tensor(dt, dtype=torch.float64)
-        if not torch.allclose(step(sde, x, t, dt, dw), platen(sde, x, t, dt, dw), rtol=1e-9):
+        given: Any = step(sde, x, t, dt, dw)
+        if not torch.allclose(given, platen(sde, x, t, dt, dw), rtol=1e-9):
             return f"the step is not Platen's for Δt = {dt.item():g}"
     return ""
 
 
-def _is_score_of_noise(answer: object) -> str:
+def _is_score_of_noise(answer: Any) -> str:
     if not callable(answer):
         return "give a function of (x, eps, scale, std)"
     x, eps = (
@@ -56,7 +58,7 @@ def _is_score_of_noise(answer: object) -> str:
     return ""
 
 
-def _is_two_bits(answer: object) -> str:
+def _is_two_bits(answer: Any) -> str:
     """(log₂ 255 − 2300/(784 ln 2), 2000/(784 ln 2))"""
     pair, nats = [float(a) for a in answer], 784 * math.log(2)
     right = math.log2(255) - 2300 / nats, 2000 / nats

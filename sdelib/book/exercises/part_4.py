@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
 from .mechanism import Exercise, function
 
 
-def _is_noise_of_velocity(answer: object) -> str:
+def _is_noise_of_velocity(answer: Any) -> str:
     if not callable(answer):
         return "give a function of (x, v, t)"
     x, v = (
