@@ -15,7 +15,8 @@
     flow_matching                    the velocity in place of the score              ch. 15
     checks                           the one door that refuses an argument
 
-and four wings: own (training, weights, devices), book (what only the book needs), widgets, cli.
+and four wings: own (training, weights, devices, operators, grey levels, solvers by their names),
+book (what only the book needs), widgets, cli.
 `import sdelib` needs torch and numpy only, and has the names that a researcher takes; plotting,
 training and widgets import what they need when they are used.
 """

@@ -85,7 +85,7 @@ def levels(
 def ascending(name: str, values: Sequence[float] | Tensor) -> Tensor:
     """The values as a float64 tensor (n,), n ≥ 1: finite numbers above 0 that ascend."""
     v = torch.as_tensor(values, dtype=torch.float64)
-    holds = v.ndim == 1 and len(v) > 0 and 0 < v[0] and v[-1] < math.inf and (v.diff() > 0).all()
+    holds = v.ndim == 1 and len(v) > 0 and v[0] > 0 and v[-1] < math.inf and (v.diff() > 0).all()
     require(holds, name, values, "give numbers above 0 that ascend, σ_1 < … < σ_L")
     return v
 
@@ -127,7 +127,7 @@ def glance(name: str, x: Tensor) -> Tensor:
     return finite(name, x) if x.device.type == "cpu" else x
 
 
-def at_once(check: Callable[P, Any]) -> Callable[[Callable[P, Value]], Callable[P, Value]]:
+def at_once(check: Callable[..., Any]) -> Callable[[Callable[P, Value]], Callable[P, Value]]:
     """Decorate a generator function: check(…) sees its arguments when it is called, and not only
     when its first value is asked for."""
 

@@ -33,7 +33,6 @@ class Langevin(SDE):
     score: x → ∇ log p(x), of one density.  τ is the time of the simulation, not a noise level.
     temperature: κ ≥ 0; 0 is gradient ascent.  For κ = 1 the Fokker–Planck equation is
     ∂q/∂τ = ∇·(q ∇ log(q/p)), at rest where q = p.   Roberts & Tweedie 1996.
-    Raises ValueError for a negative temperature, and a score that is not shaped like x.
     """
 
     score: Callable[[Tensor], Tensor]
@@ -215,7 +214,7 @@ def ladder_ratio(dim: int, overlap: float = 0.5) -> float:
 def ladder(sigma_min: float, sigma_max: float, dim: int, overlap: float = 0.5) -> Tensor:
     """σ_1 < … < σ_L from sigma_min to sigma_max, geometric, as few as overlap so much; float64.
 
-    Raises ValueError unless 0 < sigma_min < sigma_max.   Song & Ermon 2020, techniques 1 and 2.
+    Song & Ermon 2020, techniques 1 and 2.
     """
     checks.rising(sigma_min=sigma_min, sigma_max=sigma_max)
     gaps = math.ceil(math.log(sigma_max / sigma_min) / math.log(ladder_ratio(dim, overlap)) - 1e-9)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -94,14 +95,14 @@ class Reverse(SDE):
 NEEDS_G_OF_T = "its diffusion depends on x, and the reversal is right for g(t) only"
 
 
-def forward_of(sde: SDE, eta: float | None = None) -> GaussianSDE:
+def forward_of(sde: Any, eta: float | None = None) -> GaussianSDE:
     """The Gaussian SDE that `sde` reverses.  Raises ValueError when there is none, or η is another
     than is asked for."""
-    fit = isinstance(sde, Reverse) and isinstance(sde.forward, GaussianSDE)
+    forward: Any = sde.forward if isinstance(sde, Reverse) else None
     cure = "this step undoes a Gaussian SDE, so give Reverse(forward, score), its forward VE or VP"
-    require(fit, "sde", sde, cure)
+    require(isinstance(forward, GaussianSDE), "sde", sde, cure)
     require(eta is None or sde.eta == eta, "sde.eta", sde.eta, f"this step is made for eta = {eta}")
-    return sde.forward
+    return forward
 
 
 def denoise(sde: GaussianSDE, score: Score, x: Tensor, t: Tensor) -> Tensor:

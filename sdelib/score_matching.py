@@ -123,7 +123,7 @@ class DenoisingLoss:
     paper's t ~ U(t_min, T); 2 spends more of the batch on small noise.
     likelihood_weighting: λ(t) = g(t)² in place of std(t)². With t_power = 1 the loss then bounds,
     up to a constant and a factor, the negative log-likelihood (Song, Durkan, Murray & Ermon 2021,
-    arXiv:2101.09258, theorem 1).     Raises ValueError for a t_min or t_power that does not fit.
+    arXiv:2101.09258, theorem 1).
     """
 
     sde: GaussianSDE

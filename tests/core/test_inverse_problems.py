@@ -332,7 +332,6 @@ def test_inpainting_keeps_the_seen_pixels_to_their_noise():
             ),
             r"y = \(2, 1\)",
         ),
-        (lambda: isotropic(0.0), "data_std = 0.0"),
         (
             lambda: Replacement(euler_maruyama, Identity(), Y, 0.1, generator=seeded()),
             "operator = .Identity",
