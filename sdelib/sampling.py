@@ -205,7 +205,7 @@ def sample_score(
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> tuple[Tensor, int]:
-    """(images, nfe): n images from a score made of a denoiser (also a guided or a posterior one), by
+    """(images, nfe): n images from a score made of a denoiser (guided or posterior, too), by
     a solver and a grid given by name.
 
     evaluations: the most that the solver may take, the noiseless last one included. It stops where

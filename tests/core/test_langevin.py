@@ -165,7 +165,13 @@ class Custom(SDE):
     """An SDE with any drift and diffusion."""
 
     def __init__(self, drift, diffusion):
-        self.drift, self.diffusion = drift, diffusion
+        self.f, self.g = drift, diffusion
+
+    def drift(self, x, t):
+        return self.f(x, t)
+
+    def diffusion(self, x, t):
+        return self.g(x, t)
 
 
 @pytest.mark.parametrize(
