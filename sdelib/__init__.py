@@ -26,7 +26,7 @@ from importlib.metadata import PackageNotFoundError, requires
 
 import torch
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def _check(version: str) -> None:
