@@ -112,7 +112,7 @@
   }
 
   function right(found, test) {
-    // sdelib.exercises.Number: |a − b| ≤ max(relative·|a|, relative·|b|, absolute)
+    // sdelib.book.exercises.Number: |a − b| ≤ max(relative·|a|, relative·|b|, absolute)
     var off = Math.abs(test.value - found);
     return (
       found === test.value ||
