@@ -127,10 +127,9 @@ class PredictorCorrector(Around):
         return self.inner.evaluations + self.corrections
 
     def after(self, sde: Reverse, before: Tensor, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
-        cure = "a corrector needs the score, so give Reverse(forward, score)"
-        require(isinstance(sde, Reverse), "sde", sde, cure)
-        how = {"generator": self.generator}
-        return correct(sde.score_at, x, t_next, self.snr, self.corrections, **how)
+        require(isinstance(sde, Reverse), "sde", sde, "a corrector needs the score: give a Reverse")
+        score, draw = sde.score_at, self.generator
+        return correct(score, x, t_next, self.snr, self.corrections, generator=draw)
 
 
 def correct(

@@ -79,7 +79,10 @@ def divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
     """(v(x), tr ∇v(x)), the second of shape (batch,), by one backward pass for each coordinate."""
     with _slopes(x) as (y, slope):
         v = field(y)
-        diagonal = (slope(v_i).flatten(1)[:, i] for i, v_i in enumerate(v.flatten(1).unbind(1)))
+        flat = v.flatten(
+            1
+        )  # not unbind: its derivative would carry all d columns at each of d passes
+        diagonal = (slope(flat[:, i]).flatten(1)[:, i] for i in range(flat.shape[1]))
         trace = sum(diagonal, x.new_zeros(len(x)))
     return (v, trace) if torch.is_grad_enabled() else (v.detach(), trace.detach())
 
