@@ -78,10 +78,7 @@ def denoising_loss(score: Field, x0: Tensor, z: Tensor, sigma: float) -> Tensor:
 def divergence(field: Field, x: Tensor) -> tuple[Tensor, Tensor]:
     """(v(x), tr ∇v(x)), the second of shape (batch,), by one backward pass for each coordinate."""
     with _slopes(x) as (y, slope):
-        v = field(y)
-        flat = v.flatten(
-            1
-        )  # not unbind: its derivative would carry all d columns at each of d passes
+        flat = (v := field(y)).flatten(1)  # its columns one by one: unbind(1) would cost twice
         diagonal = (slope(flat[:, i]).flatten(1)[:, i] for i in range(flat.shape[1]))
         trace = sum(diagonal, x.new_zeros(len(x)))
     return (v, trace) if torch.is_grad_enabled() else (v.detach(), trace.detach())

@@ -67,8 +67,8 @@ def address() -> str:
 
 
 def branch() -> str:
-    """The branch that Colab installs from: v0.2 for version 0.2.x of sdelib. main moves it as long as
-    names stay, and a change of names begins another, so a chapter opened before still runs."""
+    """The branch that Colab installs from: v0.2 for version 0.2.x of sdelib. It follows main as
+    long as names stay, and a change of names begins another: a chapter opened before still runs."""
     text = (ROOT / "sdelib" / "__init__.py").read_text(encoding="utf-8")
     return "v" + ".".join(re.findall(r'^__version__ = "(\d+)\.(\d+)\.', text, re.M)[0])
 
