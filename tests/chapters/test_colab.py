@@ -75,7 +75,7 @@ def address(tmp_path_factory) -> Path:
         git("config", key, value, folder=clone)
     git("add", "--all", "--force", folder=clone)
     git("commit", "-q", "--no-verify", "-m", "As it is now", folder=clone)
-    git("branch", tool.branch(), folder=clone)
+    git("branch", tool.branch(ROOT), folder=clone)
     return clone
 
 

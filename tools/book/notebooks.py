@@ -29,6 +29,7 @@ from pathlib import Path
 import nbformat
 import tomllib
 import yaml
+from branch import branch
 
 ROOT = Path(__file__).resolve().parents[2]
 INTRO = ROOT / "book" / "intro.ipynb"
@@ -66,19 +67,12 @@ def address() -> str:
     ].rstrip("/")
 
 
-def branch() -> str:
-    """The branch that Colab installs from: v0.2 for version 0.2.x of sdelib. It follows main as
-    long as names stay, and a change of names begins another: a chapter opened before still runs."""
-    text = (ROOT / "sdelib" / "__init__.py").read_text(encoding="utf-8")
-    return "v" + ".".join(re.findall(r'^__version__ = "(\d+)\.(\d+)\.', text, re.M)[0])
-
-
 def setup_source() -> str:
     """The set-up cell that every chapter begins with."""
     return (
         'import sys\nif "google.colab" in sys.modules:\n    %pip install -q '
         f"{' '.join(COLAB['lacks'])}\n"
-        f'    %pip install -q --no-deps "sdelib @ git+{address()}@{branch()}"'
+        f'    %pip install -q --no-deps "sdelib @ git+{address()}@{branch(ROOT)}"'
     )
 
 
