@@ -1,17 +1,17 @@
 """Steps that know which process they undo, and the Langevin corrector between them.
 
-A reverse SDE is more than a drift and a diffusion: over a step from t to t' = t + dt the forward
-process is known exactly,
+A reverse SDE is more than a drift and a diffusion: over a step back from t to t' = t + dt < t the
+forward process is known exactly,
 
     x_t | x_t' ~ N(r x_t', v I)    with (r, v) = forward.transition(t', t),
 
-and with s = score(x, t), z = dw/√|dt| three predictors use it:
+and with s = score(x, t), z = dw/√|dt| and std' = std(t') three predictors use it:
 
     reverse_diffusion    (2 − r) x + v s + √v z          Song et al. 2021, eq. 46 with eq. 45
     exponential          (x + v s + √v z)/r              the linear part solved exactly
     ancestral            (x + v s)/r + (std'/std) √v z   the posterior's own noise; eq. 47 for VE
 
-They agree to first order in v. A corrector then moves x by Langevin dynamics at the new time.
+They agree to first order in dt. A corrector then moves x by Langevin dynamics at the new time.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def exponential(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> T
     Raises ValueError when sde is not the Reverse of a Gaussian SDE.
     """
     r, v = _undone(sde, t, dt)
-    noise = sde.eta * v.clamp(min=0).sqrt() / dt.abs().sqrt() * dw
+    noise = sde.eta * v.clamp(min=0).sqrt() / dt.abs().sqrt() * dw  # v < 0 upwards, where η = 0
     return (x + (1 + sde.eta**2) / 2 * v * sde.score_at(x, t) + noise) / r
 
 
@@ -49,8 +49,8 @@ def exponential(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> T
 def reverse_diffusion(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
     """(2 − r) x + v s(x, t) + √v z,  z = dw/√|dt|: the forward step's discretisation, turned round.
 
-    For VE (r = 1) it is `exponential`. One evaluation of the score, on the Reverse of a Gaussian
-    SDE with η = 1, or a ValueError.   Song et al. 2021, eq. 46, appendix E.
+    For VE (r = 1) it is `exponential`. One evaluation of the score.  Raises ValueError unless sde
+    is the Reverse of a Gaussian SDE with η = 1.   Song et al. 2021, eq. 46, appendix E.
     """
     r, v = _undone(sde, t, dt, eta=1.0)
     return (2 - r) * x + v * sde.score_at(x, t) + v.sqrt() / dt.abs().sqrt() * dw
@@ -61,8 +61,8 @@ def ancestral(sde: Reverse, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Ten
     """(x + v s(x, t))/r + (std'/std) √v z,  z = dw/√|dt|: x_t' given x_t and x_0 = E[x_0 | x_t].
 
     With std' = std(t + dt). The noise is that of the posterior of a single x_0; Ho et al. 2020,
-    section 3.2, call it one of two extremes. For VP the paper's own choice is √v, right for x_0 ~
-    N(0, I).  Cost and errors as `reverse_diffusion`.   Ho et al. 2020; Song et al. 2021, eq. 47.
+    section 3.2, call it one of two extremes. For VP Song et al. take √v, right for x_0 ~ N(0, I).
+    Cost and ValueErrors as `reverse_diffusion`.   Ho et al. 2020; Song et al. 2021, eq. 47.
     """
     r, v = _undone(sde, t, dt, eta=1.0)
     forward = forward_of(sde)
@@ -82,10 +82,10 @@ def _undone(sde: Reverse, t: Tensor, dt: Tensor, eta: float | None = None) -> tu
 
 
 def langevin_step_size(s: Tensor, snr: float) -> Tensor:
-    """ε = 2 (snr ‖z‖/‖s‖)²  with ‖z‖² = d, its mean, and ‖s‖² averaged over the batch: a scalar.
+    """ε = 2 (snr ‖z‖/‖s‖)²  with d for ‖z‖², the numbers in one x, and the batch's mean for ‖s‖².
 
     s: scores of shape (batch, …). For p_t = N(0, v I) it is 2 snr² v, whatever v and d are.
-    Song et al. 2021, algorithms 4 and 5 (with ‖z‖ and ‖s‖ of each draw; for VP times α_i ≈ 1).
+    Song et al. 2021, algorithms 4 and 5 (there ‖z‖ and ‖s‖ of each draw; for VP times α_i ≈ 1).
     """
     return glance("the step size", _step_size(floats(s, "s"), snr))
 
@@ -100,11 +100,11 @@ class PredictorCorrector(Around):
 
     A step for `integrate`, on a Reverse. ε is `langevin_step_size(s, snr)`.
     predictor: any step; `stay` leaves the corrector alone.
-    corrections: evaluations of the score on top of the predictor's, at least 0.
+    corrections: Langevin moves after each prediction, at least 0, for one evaluation each.
     generator: draws the corrector's noise; the predictor's comes from the loop, so runs with and
     without corrector can share a path. The predictor goes first, as in Song et al. 2021, algorithms
     1 to 3; their published code corrects first, at t, and leaves the last prediction uncorrected.
-    The corrector is Langevin dynamics with a step of finite size: for a Gaussian p_t it rests at a
+    The corrector is Langevin dynamics with a step of finite size: for p_t = N(m, v I) it rests at a
     variance 1 + snr² times too large, so a large snr mixes fast and is wrong.
     """
 
@@ -128,8 +128,8 @@ class PredictorCorrector(Around):
 
     def after(self, sde: Reverse, before: Tensor, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
         require(isinstance(sde, Reverse), "sde", sde, "a corrector needs the score: give a Reverse")
-        score, draw = sde.score_at, self.generator
-        return correct(score, x, t_next, self.snr, self.corrections, generator=draw)
+        score, generator = sde.score_at, self.generator
+        return correct(score, x, t_next, self.snr, self.corrections, generator=generator)
 
 
 def correct(

@@ -1,4 +1,4 @@
-"""The probability flow ODE: samples without noise, and codes for data.
+"""The probability flow ODE: samples without noise, and a code x_T for each x of the data.
 
     dx = [f(x, t) − ½ g(t)² s(x, t)] dt        is `Reverse(sde, score, eta=0)`,
 
@@ -16,6 +16,7 @@ from scipy.integrate import RK45, solve_ivp
 from torch import Tensor
 
 from .checks import finite, floats, number, positive, require, same_shape
+from .grids import two_times
 from .reversal import Reverse, Score
 from .sdes import SDE, GaussianSDE
 from .stepping import one_step
@@ -56,7 +57,7 @@ def encode(
 def decode(
     sde: GaussianSDE, score: Score, x: Tensor, *, t_min: float = 1e-3, **tolerances: float
 ) -> Tensor:
-    """The x at t_min at which the probability flow from x_T arrives: the inverse of `encode`."""
+    """The x at t_min at which the probability flow from x_T arrives: `encode` undone."""
     return flow(sde, score, x, sde.T, t_min, **tolerances)[0]
 
 
@@ -73,34 +74,33 @@ def solve_rk45(
     The parts are one float64 vector for scipy; `slope` sees each with its own shape, dtype and
     device.  Raises ValueError as `flow`, and names the time where a slope is not finite.
     """
-    positive(rtol=rtol, atol=atol, **{f"times {start}, {stop}: length": abs(stop - start)})
+    positive(rtol=rtol, atol=atol), two_times(start, stop)
 
-    def join(parts: Sequence[Tensor]) -> Tensor:
-        return torch.cat([a.cpu().double().flatten() for a in parts])
+    def join(some: Sequence[Tensor]) -> Tensor:
+        return torch.cat([a.cpu().double().flatten() for a in some])
 
     def split(y) -> list[Tensor]:
         each = torch.as_tensor(y).split([a.numel() for a in parts])
         return [b.reshape(a.shape).to(a) for a, b in zip(parts, each)]
 
-    def f(t: float, y):
-        return finite(f"f − ½ g² score(x, t) at t = {t:g}", join(slope(t, *split(y)))).numpy()
+    def rhs(t: float, y):
+        return finite(f"the slope (the score?) at t = {t:g}", join(slope(t, *split(y)))).numpy()
 
     y = join(parts)
     if len(y) == 0:
         return list(parts), 0
-    found = solve_ivp(f, (start, stop), y, method="RK45", t_eval=[stop], rtol=rtol, atol=atol)
+    found = solve_ivp(rhs, (start, stop), y, method="RK45", t_eval=[stop], rtol=rtol, atol=atol)
     cure = f"{found.message} Raise rtol or atol, or keep away from t = 0"
     require(found.success, "start, stop", (start, stop), cure)
     return split(found.y[:, -1]), found.nfev
 
 
 def interpolate(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
-    """[sin((1−w)θ) a + sin(wθ) b]/sin θ,  cos θ = aᵀb/(‖a‖‖b‖): codes between two codes, shape
-    (len(weights), *a.shape).
+    """[sin((1−w)θ) a + sin(wθ) b]/sin θ,  cos θ = aᵀb/(‖a‖‖b‖): codes between two codes.
 
-    The great circle keeps the norm, where a straight line would pass through codes that are too
-    short to be drawn from the prior.  a, b: one code each, of one shape.
-    weights: (n,), in [0, 1].   Shoemake 1985.
+    The great circle keeps a norm that a and b share, where a straight line would pass through codes
+    that are shorter than draws of the prior.  a, b: one code each, of one shape.
+    weights: (n,), from 0 to 1; the result has the shape (n, *a.shape).   Shoemake 1985.
     Raises ValueError when a and b differ in shape or point in the same or in opposite directions.
     """
     w = finite("weights", torch.as_tensor(weights).to(floats(same_shape("b", b, a, "a"), "b")))
@@ -112,8 +112,7 @@ def interpolate(a: Tensor, b: Tensor, weights: Tensor) -> Tensor:
 
 @one_step(evaluations=6, order=5.0, kind="additive", silent=True)
 def rk45(sde: SDE, x: Tensor, t: Tensor, dt: Tensor, dw: Tensor) -> Tensor:
-    """x + dt Σ_i b_i k_i,  k_i = f(x + dt Σ_j a_ij k_j, t + c_i dt): Dormand and Prince's
-    fifth-order step.
+    """x + dt Σ_i b_i k_i,  k_i = f(x + dt Σ_j a_ij k_j, t + c_i dt): Dormand–Prince, order 5.
 
     For an equation without noise. Six evaluations of f.  The coefficients are scipy's.
     Raises ValueError where the diffusion is not 0.   Dormand & Prince 1980.

@@ -20,7 +20,7 @@ class Step:
     """x at t + dt, by step(sde, x, t, dt, dw); dw is 0 where the equation has no noise.
 
     evaluations: of the drift, that is of the score.  order: of the error on paths for noise g(t).
-    kind: the most general noise that it is right for.  needs_area: it is given the area under the
+    kind: the most general noise that it accepts.  needs_area: it is given the area under the
     path as a sixth argument.  silent: it uses no increment.
     A multistep method defines `start` and `advance`: what it has to remember goes through the loop,
     so one object may serve many solves at a time.
