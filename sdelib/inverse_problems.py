@@ -52,7 +52,8 @@ def no_covariance(scale: Tensor, std: Tensor, backward: Callable) -> Callable[[T
 
 def isotropic(data_std: float = 1.0) -> Covariance:
     """C = σ_d² σ²/(σ_d² + σ²) I with σ = std/scale: right for a prior N(m, σ_d² I).
-    ΠGDM (Song, Vahdat et al. 2023), with σ_d = 1; `no_covariance`, with σ_d = 0."""
+    Raises ValueError for data_std not above 0.   ΠGDM (Song, Vahdat et al. 2023), with σ_d = 1."""
+    positive(data_std=data_std)
 
     def covariance(scale: Tensor, std: Tensor, backward: Callable) -> Callable[[Tensor], Tensor]:
         var = (std / scale) ** 2

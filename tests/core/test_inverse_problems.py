@@ -314,6 +314,8 @@ def test_inpainting_keeps_the_seen_pixels_to_their_noise():
             lambda: observe(Identity(), torch.zeros(1, 2), -1.0, generator=seeded()),
             "sigma_y = -1.0",
         ),
+        (lambda: isotropic(0.0), "data_std = 0.0"),
+        (lambda: isotropic(-1.0), "data_std = -1.0"),
         (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, 0.0), "sigma_y = 0.0"),
         (lambda: posterior_score(PRIOR.score_of(SDE), SDE, SEEN, Y, math.nan), "sigma_y = nan"),
         (
