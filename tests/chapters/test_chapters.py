@@ -11,7 +11,7 @@ import notebooks as tool
 import yaml
 from helpers import CHAPTERS, PAGES, ROOT, chapters, code, pages, read
 
-TAGS = {"parameters", "setup", "hide-input", "remove-input"}
+TAGS = tool.FOLDED
 
 
 # ---------------------------------------------------------------- how it is built

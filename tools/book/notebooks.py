@@ -233,6 +233,20 @@ def store_widgets(nb) -> None:
                 del output.data[VIEW]
 
 
+FOLDED = {"setup", "parameters", "preamble", "hide-input", "hide-cell", "remove-input"}
+"""Tags of cells whose code is out of the way: on the page, in JupyterLab and in Colab."""
+
+
+def for_readers(cell) -> dict:
+    """The metadata that is stored with a cell: its tags, what the page knows of its figure (caption,
+    name and alternative text in `mystnb`, panels and garments in `figure`), and, where a tag folds
+    the code, the same wish in the words of JupyterLab and of Colab."""
+    kept = {k: cell.metadata[k] for k in ("tags", "mystnb", "figure") if cell.metadata.get(k)}
+    if FOLDED & set(tags(cell)):
+        kept |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+    return kept
+
+
 def tidy(nb, name: str):
     """The same notebook with stable widget and cell ids, widgets without their code, and only the
     metadata that a reader needs."""
@@ -244,7 +258,7 @@ def tidy(nb, name: str):
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
-        cell.metadata = nbformat.from_dict({"tags": tags(cell)} if tags(cell) else {})
+        cell.metadata = nbformat.from_dict(for_readers(cell))
         if cell.cell_type == "code":
             for output in cell.outputs:
                 if "metadata" in output:

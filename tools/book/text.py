@@ -31,7 +31,7 @@ def text(nb) -> str:
             "kernelspec": nb.metadata["kernelspec"],
             "jupytext": {
                 "notebook_metadata_filter": "kernelspec,-all",
-                "cell_metadata_filter": "all",
+                "cell_metadata_filter": "all,-jupyter,-cellView",
             },
         },
     )
