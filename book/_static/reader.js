@@ -50,78 +50,6 @@
     remember();
   }
 
-  // ---------------------------------------------------------------- numbers
-
-  var EXAMPLE = "type a number such as 0.25, -3, 2.5e-3 or 1/4";
-
-  function plain(text) {
-    // a number without a fraction bar: its value, or an Error that says what to type
-    var sign = /^[-+]/.test(text) ? text[0] : "",
-      body = text.slice(sign.length),
-      parts = /^([\d.,]+)(e[-+]?\d+)?$/.exec(body);
-    if (!parts || !/\d/.test(parts[1]))
-      throw new Error("“" + text + "” is not a number: " + EXAMPLE + ".");
-    var digits = parts[1],
-      power = parts[2] || "",
-      grouped = /^[1-9]\d{0,2}(,\d{3})+(\.\d*)?$/,
-      both = /^[1-9]\d{0,2}(\.\d{3})+,\d*$/;
-    if (/^[1-9]\d{0,2},\d{3}$/.test(digits)) {
-      throw new Error(
-        "“" +
-          digits +
-          "” can be read in two ways: type " +
-          digits.replace(",", "") +
-          " or " +
-          digits.replace(",", ".") +
-          ".",
-      );
-    }
-    if (grouped.test(digits)) digits = digits.replace(/,/g, "");
-    else if (both.test(digits)) digits = digits.replace(/\./g, "").replace(",", ".");
-    else digits = digits.replace(",", ".");
-    if (!/^(\d+\.?\d*|\.\d+)$/.test(digits))
-      throw new Error("“" + text + "” is not a number: " + EXAMPLE + ".");
-    var value = Number(sign + digits + power);
-    if (!isFinite(value))
-      throw new Error("“" + text + "” is too large for a number: " + EXAMPLE + ".");
-    return value;
-  }
-
-  function parse(text) {
-    // decimal point or comma, powers of ten, one fraction bar, any minus sign, spaces between digits
-    var tidy = text
-      .trim()
-      .toLowerCase()
-      .replace(/[\u2212\u2010-\u2013\ufe63\uff0d]/g, "-")
-      .replace(/[\u2044\u2215\u00f7]/g, "/")
-      .replace(/\s*[×·*]\s*10\s*(\^|\*\*)\s*/g, "e")
-      .replace(/(\d)[\s']+(?=\d{3}(?!\d))/g, "$1")
-      .replace(/\s*\/\s*/g, "/")
-      .replace(/^([-+])\s+/, "$1");
-    if (!tidy) throw new Error("Nothing is typed yet: " + EXAMPLE + ".");
-    var parts = tidy.split("/");
-    if (parts.length > 2) throw new Error("More than one fraction bar: " + EXAMPLE + ".");
-    var value = plain(parts[0]);
-    if (parts.length === 1) return value;
-    var below = plain(parts[1]);
-    if (below === 0) throw new Error("Division by zero: " + EXAMPLE + ".");
-    value /= below;
-    if (!isFinite(value))
-      throw new Error("“" + text.trim() + "” is too large for a number: " + EXAMPLE + ".");
-    return value;
-  }
-
-  function right(found, test) {
-    // sdelib.book.exercises.Number: |a − b| ≤ max(relative·|a|, relative·|b|, absolute)
-    var off = Math.abs(test.value - found);
-    return (
-      found === test.value ||
-      off <= Math.abs(test.relative * test.value) ||
-      off <= Math.abs(test.relative * found) ||
-      off <= test.absolute
-    );
-  }
-
   // ---------------------------------------------------------------- the page
 
   function say(form, kind, text) {
@@ -131,7 +59,7 @@
     else form.removeAttribute("data-verdict");
     form
       .querySelector("input[type=text]")
-      .setAttribute("aria-invalid", String(kind === "unclear" || kind === "wrong"));
+      .setAttribute("aria-invalid", String(Boolean(kind) && kind !== "right"));
     verdict.replaceChildren.apply(
       verdict,
       text.split("`").map(function (piece, i) {
@@ -147,15 +75,27 @@
     var name = form.dataset.answer,
       test = here.tests[name],
       typed = form.querySelector("input[type=text]").value,
+      shown = typed.trim(),
+      hint = form.nextElementSibling,
       found;
     try {
-      found = parse(typed);
+      found = window.scoreBookAnswer.value(typed);
     } catch (error) {
       return say(form, "unclear", error.message);
     }
-    if (!right(found, test))
-      return say(form, "wrong", typed.trim() + " is not the number. Hint: " + test.hint);
-    mark("answers", name, typed.trim().slice(0, 60));
+    var verdict = window.scoreBookAnswer.judge(found, test);
+    if (verdict !== "right") {
+      hint.open = true;
+      var asked = test.asks ? ", and the number is asked " + test.asks : "";
+      return say(
+        form,
+        verdict,
+        (verdict === "close"
+          ? "Close: " + shown + " is less than 10 % off" + asked
+          : shown + " is not the number") + ". The hint is open below.",
+      );
+    }
+    mark("answers", name, shown);
     mark("done", name, true);
     say(form, "right", "Right. " + test.praise);
   }
