@@ -165,12 +165,17 @@ def progress_list(env, link) -> str:
             f"<ul>{boxes}</ul></li>"
         )
     return (
-        f'<div class="reader-progress"><p class="reader-total" role="status">0 of {len(order)} '
+        f'<div class="reader-progress" data-book="{html.escape(env.config.html_title)}">'
+        f'<p class="reader-total" role="status">0 of {len(order)} '
         f"chapters read, 0 of {total} exercises done.</p>"
         f'<div class="reader-bar" aria-hidden="true"><div></div></div><ul class="reader-list">'
         f"{''.join(rows)}</ul>"
-        '<p class="pst-js-only"><button type="button" class="reader-forget" disabled>Forget '
-        "all of it</button></p></div>"
+        '<div class="reader-keep pst-js-only">'
+        '<button type="button" class="reader-save" disabled>Save to a file</button>'
+        '<button type="button" class="reader-load" disabled>Load from a file</button>'
+        '<input type="file" class="reader-file" accept=".json,application/json" hidden>'
+        '<button type="button" class="reader-forget" disabled>Forget all of it</button>'
+        '<p class="reader-told" role="status"></p></div></div>'
     )
 
 

@@ -203,7 +203,7 @@
         test.absolute,
       );
     if (found === test.value || off <= allowed || rounded(found, test)) return "right";
-    return off <= 0.1 * Math.abs(test.value) ? "close" : "wrong";
+    return off < 0.1 * Math.abs(test.value) ? "close" : "wrong";
   }
 
   window.scoreBookAnswer = { value: value, judge: judge };

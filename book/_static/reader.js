@@ -50,6 +50,109 @@
     remember();
   }
 
+  // ---------------------------------------------------------------- a file of one's own
+
+  var VERSION = 1;
+
+  function save(book) {
+    if (stored) state = recall();
+    var day = new Date().toISOString().slice(0, 10),
+      text = JSON.stringify(
+        {
+          book: book,
+          version: VERSION,
+          saved: day,
+          read: state.read,
+          done: state.done,
+          answers: state.answers,
+        },
+        null,
+        1,
+      ),
+      link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    link.download = "score-book-progress-" + day + ".json";
+    link.click();
+    setTimeout(URL.revokeObjectURL, 60000, link.href);
+    return "Saved as " + link.download + ", where your browser keeps downloads.";
+  }
+
+  function load(book, text) {
+    // what the file has is added to what is here; nothing that is here goes. Its words to the reader.
+    var found;
+    try {
+      found = JSON.parse(text);
+    } catch {
+      found = null;
+    }
+    if (!found || typeof found !== "object" || found.book !== book)
+      return "This file does not hold the progress of this book. Nothing was changed.";
+    if (found.version !== VERSION)
+      return "This file is of another version of the book. Nothing was changed.";
+    var more = clean(found),
+      fresh = {};
+    if (stored) state = recall();
+    Object.keys(more).forEach(function (part) {
+      var names = Object.keys(more[part]).filter(function (name) {
+        return !Object.hasOwn(state[part], name);
+      });
+      fresh[part] = names.length;
+      names.forEach(function (name) {
+        state[part][name] = more[part][name];
+      });
+    });
+    remember();
+    return (
+      "Loaded. New here: " +
+      [
+        counted(fresh.read, "chapter") + " read",
+        counted(fresh.done, "exercise") + " done",
+        counted(fresh.answers, "answer"),
+      ].join(", ") +
+      ". What was here before is still here."
+    );
+  }
+
+  function counted(n, what) {
+    return n + " " + what + (n === 1 ? "" : "s");
+  }
+
+  function keep(list) {
+    // the buttons on the page of all progress
+    var book = list.dataset.book,
+      file = list.querySelector(".reader-file"),
+      told = list.querySelector(".reader-told");
+    list.querySelector(".reader-save").addEventListener("click", function () {
+      told.textContent = save(book);
+    });
+    list.querySelector(".reader-load").addEventListener("click", function () {
+      file.value = "";
+      file.click();
+    });
+    file.addEventListener("change", function () {
+      var chosen = file.files[0];
+      if (!chosen) return;
+      if (chosen.size > 1e6) {
+        told.textContent = load(book, "");
+        return;
+      }
+      chosen.text().then(
+        function (text) {
+          told.textContent = load(book, text);
+        },
+        function () {
+          told.textContent = "This file cannot be read. Nothing was changed.";
+        },
+      );
+    });
+    list.querySelector(".reader-forget").addEventListener("click", function () {
+      if (!window.confirm("Forget all ticks and answers of this book?")) return;
+      state = clean(EMPTY);
+      remember();
+      told.textContent = "All of it is forgotten.";
+    });
+  }
+
   // ---------------------------------------------------------------- the page
 
   function say(form, kind, text) {
@@ -179,14 +282,8 @@
       if (box.dataset.chapter) mark("read", box.dataset.chapter, box.checked);
       if (box.dataset.exercise) mark("done", box.dataset.exercise, box.checked);
     });
-    var forget = document.querySelector(".reader-forget");
-    if (forget) {
-      forget.addEventListener("click", function () {
-        if (!window.confirm("Forget all ticks and answers of this book?")) return;
-        state = clean(EMPTY);
-        remember();
-      });
-    }
+    var list = document.querySelector(".reader-progress");
+    if (list) keep(list);
     window.addEventListener("storage", function (event) {
       if (event.key !== KEY && event.key !== null) return;
       state = recall();

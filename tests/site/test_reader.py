@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import lean
 import pytest
 import yaml
-from helpers import ROOT, SECONDS, complaints, javascript, measured_by
+from helpers import ROOT, SECONDS, SITE, complaints, javascript, measured_by
 from reader import test_of as judged_by
 
 from sdelib.book.exercises import EXERCISES, Number
@@ -23,6 +23,7 @@ NUMBERS = {name: e.test for name, e in EXERCISES.items() if isinstance(e.test, N
 FIRST = "chapters/01_the_score_function.html"
 KEY = "score-book.progress.1"
 PROGRESS = "book/progress.html"
+TITLE = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["title"]
 
 
 def page_of(name: str) -> str:
@@ -237,6 +238,106 @@ def test_two_tabs_agree(site, new_tab):
     two.locator('.reader-list input[data-exercise="2.1"]').check()
     one.locator('input[data-exercise="1.1"]').check()  # does not undo the other tab's tick
     assert json.loads(one.evaluate(f"localStorage['{KEY}']"))["done"] == {"2.1": True, "1.1": True}
+
+
+# ---- a file of one's own
+# ---------------------------------------------------------------------------
+
+
+def load(tab, content: bytes, name: str = "progress.json") -> str:
+    """Choose a file by the button, as a reader does; what the page says to it."""
+    tab.evaluate("document.querySelector('.reader-told').textContent = ''")
+    with tab.expect_file_chooser() as chooser:
+        tab.locator(".reader-load").press("Enter")
+    file = {"name": name, "mimeType": "application/json", "buffer": content}
+    chooser.value.set_files(file)
+    tab.wait_for_function("document.querySelector('.reader-told').textContent", timeout=SECONDS)
+    return tab.locator(".reader-told").inner_text()
+
+
+def kept(tab) -> dict:
+    return json.loads(tab.evaluate(f"localStorage['{KEY}']"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("how", ["served", "as files"])
+def test_progress_travels_in_a_file_and_is_added_to_what_is_there(how, site, new_tab, tmp_path):
+    at = site if how == "served" else SITE.as_uri()
+    one, two = new_tab(), new_tab()
+    found = complaints(one)
+    one.goto(f"{at}/{FIRST}")
+    says(one, "1.2", "sqrt(15)/2")
+    one.locator("input[data-chapter]").check()
+    one.goto(f"{at}/{PROGRESS}")
+    one.locator('.reader-list input[data-exercise="2.1"]').check()
+    with one.expect_download() as download:
+        one.locator(".reader-save").press("Enter")
+    download.value.save_as(tmp_path / "progress.json")
+    assert re.fullmatch(
+        r"score-book-progress-\d{4}(-\d\d){2}\.json", download.value.suggested_filename
+    )
+    assert download.value.suggested_filename in one.locator(".reader-told").inner_text()
+    text = (tmp_path / "progress.json").read_text(encoding="utf-8")
+    file = json.loads(text)
+    assert file["book"] == TITLE and file["version"] == 1
+    assert {part: file[part] for part in ("read", "done", "answers")} == kept(one)
+
+    found += complaints(two)
+    two.goto(f"{at}/{FIRST}")
+    says(two, "1.3", "78400")
+    says(two, "1.2", "1.94")
+    two.goto(f"{at}/{PROGRESS}")
+    before = kept(two)
+    assert load(two, text.encode()) == (
+        "Loaded. New here: 1 chapter read, 1 exercise done, 0 answers. "
+        "What was here before is still here."
+    )
+    after = kept(two)
+    assert after["done"] == before["done"] | {"2.1": True}
+    assert after["read"] == kept(one)["read"]
+    assert after["answers"] == {"1.3": "78400", "1.2": "1.94"}  # its own answer stays
+    assert two.locator(".reader-total").inner_text().startswith("1 of 15 chapters read, 3 of")
+    assert "0 chapters read, 0 exercises done" in load(two, text.encode())
+    assert kept(two) == after and found == []
+
+
+@pytest.mark.browser
+def test_a_wrong_file_changes_nothing_and_is_told(site, new_tab):
+    tab = new_tab()
+    found = complaints(tab)
+    tab.goto(f"{site}/{PROGRESS}")
+    tab.locator('.reader-list input[data-exercise="2.1"]').check()
+    before, other = kept(tab), "does not hold the progress of this book. Nothing was changed."
+    right = {"book": TITLE, "version": 1, "done": {"1.1": True}}
+    for content, words in [
+        (b"\x89PNG\r\n", other),
+        (b"", other),
+        (b"null", other),
+        (b"[1]", other),
+        (json.dumps({**right, "book": "Another"}).encode(), other),
+        (json.dumps(right).encode() + b" " * 1_000_001, other),
+        (json.dumps({**right, "version": 2}).encode(), "of another version of the book."),
+    ]:
+        assert words in load(tab, content), content[:40]
+        assert kept(tab) == before
+    rubbish = {**right, "read": 3, "done": {"1.1": "yes", "1.2": True}, "answers": {"1.2": [1]}}
+    assert "0 chapters read, 1 exercise done, 0 answers" in load(tab, json.dumps(rubbish).encode())
+    assert kept(tab) == {"read": {}, "done": {"2.1": True, "1.2": True}, "answers": {}}
+    assert found == []
+
+
+@pytest.mark.browser
+def test_the_buttons_for_a_file_are_on_one_page_and_can_be_used_by_everyone(site, new_tab):
+    tab = new_tab()
+    tab.goto(f"{site}/{FIRST}")
+    assert tab.locator(".reader-save, .reader-load, input[type=file]").count() == 0
+    tab.goto(f"{site}/{PROGRESS}")
+    for name in ("Save to a file", "Load from a file", "Forget all of it"):
+        button = tab.get_by_role("button", name=name)
+        button.focus()
+        assert button.evaluate("b => b === document.activeElement && b.matches(':focus-visible')")
+    assert tab.locator(".reader-told").get_attribute("role") == "status"
+    assert not tab.locator(".reader-file").is_visible()  # the button opens it
 
 
 @pytest.mark.browser

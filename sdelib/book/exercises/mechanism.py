@@ -42,7 +42,7 @@ class Number:
     the one that ends at that digit is taken. For 1.2345 that is 1.2, and 1.21 is close. Where a
     plausible mistake rounds to the same two digits, the exercise asks for three.
 
-    Close is what is not right, and at most 10 % off.
+    Close is what is not right, and less than 10 % off.
     """
 
     value: float
@@ -75,7 +75,7 @@ class Number:
         allowed = max(self.relative * max(abs(found), abs(self.value)), self.absolute)
         if off <= allowed or self.rounded(found):
             return "right"
-        return "close" if off <= 0.1 * abs(self.value) else "wrong"
+        return "close" if off < 0.1 * abs(self.value) else "wrong"
 
     def __call__(self, answer: Any) -> str:
         try:
