@@ -1,9 +1,10 @@
 """Sphinx: the reader's progress, and answers that the page can check.
 
-Each exercise gets a tick box, and where its answer is one number a place to type it; each page with
-exercises ends with a box "I have read this chapter"; the directive `{progress}` lists all of them.
-They are part of the page, so nothing jumps when book/_static/reader.js wakes them. Numbers,
-tolerances, hints and praise are those of sdelib.book.exercises, as JSON at the end of the page.
+Each exercise gets a closed hint and a tick box, and where its answer is one number a place to type
+it; each page with exercises ends with a box "I have read this chapter"; the directive `{progress}`
+lists all of them. They are part of the page, so nothing jumps when book/_static/reader.js wakes
+them. Hints are those of sdelib.book.exercises; so are numbers, tolerances and praise, as JSON at
+the end of the page, which book/_static/answer.js compares with what is typed.
 """
 
 from __future__ import annotations
@@ -91,9 +92,24 @@ def test_of(name: str) -> dict | None:
         "value": t.value,
         "relative": t.relative,
         "absolute": t.absolute,
-        "hint": exercise.hint,
+        "digits": t.digits,
+        "asks": t.asks,
         "praise": exercise.praise,
     }
+
+
+def hint_box(name: str) -> str:
+    """The hint, behind a click; `code` between backticks is set as code."""
+    from sdelib.book.exercises import EXERCISES
+
+    hint = html.escape(EXERCISES[name].hint)
+    if re.match(r"(a|[a-z]{2,}) ", hint):  # a word, and not a symbol
+        hint = hint[0].upper() + hint[1:]
+    hint = re.sub(r"`([^`]*)`", r"<code>\1</code>", hint)
+    return (
+        f'<details class="reader-hint"><summary>Hint<span class="visually-hidden"> for exercise '
+        f"{name}</span></summary><p>{hint}</p></details>"
+    )
 
 
 def exercise_box(name: str, title: str) -> str:
@@ -103,17 +119,17 @@ def exercise_box(name: str, title: str) -> str:
         f'aria-label="Exercise {label} is done" disabled>'
         " <span>Done</span></label>"
     )
-    if test_of(name) is None:
+    if (test := test_of(name)) is None:
         how = '<span class="reader-how">Run the chapter to check your answer.</span>'
-        return f'<div class="reader-exercise pst-js-only">{how}{done}</div>'
+        return f'<div class="reader-exercise pst-js-only">{how}{done}</div>{hint_box(name)}'
     return (
         f'<form class="reader-exercise pst-js-only" data-answer="{name}"><label '
-        f'for="answer-{name}">Your answer</label>'
+        f'for="answer-{name}">{" ".join(["Your answer", test["asks"]]).strip()}</label>'
         f'<input type="text" id="answer-{name}" size="14" maxlength="60" autocomplete="off" '
         f'autocapitalize="off" spellcheck="false"'
         f' enterkeyhint="go" aria-describedby="verdict-{name}" disabled><button type="submit" '
         f"disabled>Check</button>{done}"
-        f'<p class="reader-verdict" id="verdict-{name}" role="status"></p></form>'
+        f'<p class="reader-verdict" id="verdict-{name}" role="status"></p></form>{hint_box(name)}'
     )
 
 
@@ -149,12 +165,17 @@ def progress_list(env, link) -> str:
             f"<ul>{boxes}</ul></li>"
         )
     return (
-        f'<div class="reader-progress"><p class="reader-total" role="status">0 of {len(order)} '
+        f'<div class="reader-progress" data-book="{html.escape(env.config.html_title)}">'
+        f'<p class="reader-total" role="status">0 of {len(order)} '
         f"chapters read, 0 of {total} exercises done.</p>"
         f'<div class="reader-bar" aria-hidden="true"><div></div></div><ul class="reader-list">'
         f"{''.join(rows)}</ul>"
-        '<p class="pst-js-only"><button type="button" class="reader-forget" disabled>Forget '
-        "all of it</button></p></div>"
+        '<div class="reader-keep pst-js-only">'
+        '<button type="button" class="reader-save" disabled>Save to a file</button>'
+        '<button type="button" class="reader-load" disabled>Load from a file</button>'
+        '<input type="file" class="reader-file" accept=".json,application/json" hidden>'
+        '<button type="button" class="reader-forget" disabled>Forget all of it</button>'
+        '<p class="reader-told" role="status"></p></div></div>'
     )
 
 
@@ -183,6 +204,12 @@ def place(app, doctree, docname) -> None:
     )
 
 
+def scripts(app, pagename, templatename, context, doctree) -> None:
+    """What reads answers, for pages that have some; before reader.js, which asks it."""
+    if pagename in pages(app.env):
+        app.add_js_file("answer.js", loading_method="defer", priority=400)
+
+
 def setup(app) -> dict:
     app.add_node(
         control,
@@ -198,6 +225,7 @@ def setup(app) -> dict:
     app.connect("env-merge-info", merge)
     app.connect("env-updated", stale)
     app.connect("doctree-resolved", place)
+    app.connect("html-page-context", scripts)
     app.add_js_file("reader.js", loading_method="defer")
     return {
         "version": "1",

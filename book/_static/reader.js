@@ -50,76 +50,107 @@
     remember();
   }
 
-  // ---------------------------------------------------------------- numbers
+  // ---------------------------------------------------------------- a file of one's own
 
-  var EXAMPLE = "type a number such as 0.25, -3, 2.5e-3 or 1/4";
+  var VERSION = 1;
 
-  function plain(text) {
-    // a number without a fraction bar: its value, or an Error that says what to type
-    var sign = /^[-+]/.test(text) ? text[0] : "",
-      body = text.slice(sign.length),
-      parts = /^([\d.,]+)(e[-+]?\d+)?$/.exec(body);
-    if (!parts || !/\d/.test(parts[1]))
-      throw new Error("“" + text + "” is not a number: " + EXAMPLE + ".");
-    var digits = parts[1],
-      power = parts[2] || "",
-      grouped = /^[1-9]\d{0,2}(,\d{3})+(\.\d*)?$/,
-      both = /^[1-9]\d{0,2}(\.\d{3})+,\d*$/;
-    if (/^[1-9]\d{0,2},\d{3}$/.test(digits)) {
-      throw new Error(
-        "“" +
-          digits +
-          "” can be read in two ways: type " +
-          digits.replace(",", "") +
-          " or " +
-          digits.replace(",", ".") +
-          ".",
-      );
+  function save(book) {
+    if (stored) state = recall();
+    var day = new Date().toISOString().slice(0, 10),
+      text = JSON.stringify(
+        {
+          book: book,
+          version: VERSION,
+          saved: day,
+          read: state.read,
+          done: state.done,
+          answers: state.answers,
+        },
+        null,
+        1,
+      ),
+      link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+    link.download = "score-book-progress-" + day + ".json";
+    link.click();
+    setTimeout(URL.revokeObjectURL, 60000, link.href);
+    return "Saved as " + link.download + ", where your browser keeps downloads.";
+  }
+
+  function load(book, text) {
+    // what the file has is added to what is here; nothing that is here goes. Its words to the reader.
+    var found;
+    try {
+      found = JSON.parse(text);
+    } catch {
+      found = null;
     }
-    if (grouped.test(digits)) digits = digits.replace(/,/g, "");
-    else if (both.test(digits)) digits = digits.replace(/\./g, "").replace(",", ".");
-    else digits = digits.replace(",", ".");
-    if (!/^(\d+\.?\d*|\.\d+)$/.test(digits))
-      throw new Error("“" + text + "” is not a number: " + EXAMPLE + ".");
-    var value = Number(sign + digits + power);
-    if (!isFinite(value))
-      throw new Error("“" + text + "” is too large for a number: " + EXAMPLE + ".");
-    return value;
-  }
-
-  function parse(text) {
-    // decimal point or comma, powers of ten, one fraction bar, any minus sign, spaces between digits
-    var tidy = text
-      .trim()
-      .toLowerCase()
-      .replace(/[\u2212\u2010-\u2013\ufe63\uff0d]/g, "-")
-      .replace(/[\u2044\u2215\u00f7]/g, "/")
-      .replace(/\s*[×·*]\s*10\s*(\^|\*\*)\s*/g, "e")
-      .replace(/(\d)[\s']+(?=\d{3}(?!\d))/g, "$1")
-      .replace(/\s*\/\s*/g, "/")
-      .replace(/^([-+])\s+/, "$1");
-    if (!tidy) throw new Error("Nothing is typed yet: " + EXAMPLE + ".");
-    var parts = tidy.split("/");
-    if (parts.length > 2) throw new Error("More than one fraction bar: " + EXAMPLE + ".");
-    var value = plain(parts[0]);
-    if (parts.length === 1) return value;
-    var below = plain(parts[1]);
-    if (below === 0) throw new Error("Division by zero: " + EXAMPLE + ".");
-    value /= below;
-    if (!isFinite(value))
-      throw new Error("“" + text.trim() + "” is too large for a number: " + EXAMPLE + ".");
-    return value;
-  }
-
-  function right(found, test) {
-    // sdelib.book.exercises.Number: |a − b| ≤ max(relative·|a|, relative·|b|, absolute)
-    var off = Math.abs(test.value - found);
+    if (!found || typeof found !== "object" || found.book !== book)
+      return "This file does not hold the progress of this book. Nothing was changed.";
+    if (found.version !== VERSION)
+      return "This file is of another version of the book. Nothing was changed.";
+    var more = clean(found),
+      fresh = {};
+    if (stored) state = recall();
+    Object.keys(more).forEach(function (part) {
+      var names = Object.keys(more[part]).filter(function (name) {
+        return !Object.hasOwn(state[part], name);
+      });
+      fresh[part] = names.length;
+      names.forEach(function (name) {
+        state[part][name] = more[part][name];
+      });
+    });
+    remember();
     return (
-      found === test.value ||
-      off <= Math.abs(test.relative * test.value) ||
-      off <= Math.abs(test.relative * found) ||
-      off <= test.absolute
+      "Loaded. New here: " +
+      [
+        counted(fresh.read, "chapter") + " read",
+        counted(fresh.done, "exercise") + " done",
+        counted(fresh.answers, "answer"),
+      ].join(", ") +
+      ". What was here before is still here."
     );
+  }
+
+  function counted(n, what) {
+    return n + " " + what + (n === 1 ? "" : "s");
+  }
+
+  function keep(list) {
+    // the buttons on the page of all progress
+    var book = list.dataset.book,
+      file = list.querySelector(".reader-file"),
+      told = list.querySelector(".reader-told");
+    list.querySelector(".reader-save").addEventListener("click", function () {
+      told.textContent = save(book);
+    });
+    list.querySelector(".reader-load").addEventListener("click", function () {
+      file.value = "";
+      file.click();
+    });
+    file.addEventListener("change", function () {
+      var chosen = file.files[0];
+      if (!chosen) return;
+      if (chosen.size > 1e6) {
+        told.textContent = load(book, "");
+        return;
+      }
+      chosen.text().then(
+        function (text) {
+          told.textContent = load(book, text);
+        },
+        function () {
+          told.textContent = "This file cannot be read. Nothing was changed.";
+        },
+      );
+    });
+    list.querySelector(".reader-forget").addEventListener("click", function () {
+      if (!window.confirm("Forget all ticks and answers of this book?")) return;
+      state = clean(EMPTY);
+      remember();
+      told.textContent = "All of it is forgotten.";
+    });
   }
 
   // ---------------------------------------------------------------- the page
@@ -131,7 +162,7 @@
     else form.removeAttribute("data-verdict");
     form
       .querySelector("input[type=text]")
-      .setAttribute("aria-invalid", String(kind === "unclear" || kind === "wrong"));
+      .setAttribute("aria-invalid", String(Boolean(kind) && kind !== "right"));
     verdict.replaceChildren.apply(
       verdict,
       text.split("`").map(function (piece, i) {
@@ -147,15 +178,27 @@
     var name = form.dataset.answer,
       test = here.tests[name],
       typed = form.querySelector("input[type=text]").value,
+      shown = typed.trim(),
+      hint = form.nextElementSibling,
       found;
     try {
-      found = parse(typed);
+      found = window.scoreBookAnswer.value(typed);
     } catch (error) {
       return say(form, "unclear", error.message);
     }
-    if (!right(found, test))
-      return say(form, "wrong", typed.trim() + " is not the number. Hint: " + test.hint);
-    mark("answers", name, typed.trim().slice(0, 60));
+    var verdict = window.scoreBookAnswer.judge(found, test);
+    if (verdict !== "right") {
+      hint.open = true;
+      var asked = test.asks ? ", and the number is asked " + test.asks : "";
+      return say(
+        form,
+        verdict,
+        (verdict === "close"
+          ? "Close: " + shown + " is less than 10 % off" + asked
+          : shown + " is not the number") + ". The hint is open below.",
+      );
+    }
+    mark("answers", name, shown);
     mark("done", name, true);
     say(form, "right", "Right. " + test.praise);
   }
@@ -239,14 +282,8 @@
       if (box.dataset.chapter) mark("read", box.dataset.chapter, box.checked);
       if (box.dataset.exercise) mark("done", box.dataset.exercise, box.checked);
     });
-    var forget = document.querySelector(".reader-forget");
-    if (forget) {
-      forget.addEventListener("click", function () {
-        if (!window.confirm("Forget all ticks and answers of this book?")) return;
-        state = clean(EMPTY);
-        remember();
-      });
-    }
+    var list = document.querySelector(".reader-progress");
+    if (list) keep(list);
     window.addEventListener("storage", function (event) {
       if (event.key !== KEY && event.key !== null) return;
       state = recall();

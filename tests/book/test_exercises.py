@@ -1,15 +1,19 @@
 """Every exercise: its check takes a right answer, refuses wrong ones with the hint, and is silent
-about none."""
+about none. Numbers may be typed in many ways, and be rounded, as long as no mistake passes for
+one."""
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from sdelib.book.classifier import stored_moments
-from sdelib.book.exercises import EXERCISES, check
+from sdelib.book.exercises import EXERCISES, Number, check
+from sdelib.book.exercises.expression import Unclear, value
 from sdelib.families import VE
 from sdelib.own.metrics import frechet_bias
 
@@ -372,10 +376,21 @@ def test_every_exercise_is_tried_both_ways():
 
 
 @pytest.mark.parametrize("name", sorted(EXERCISES))
-def test_an_open_exercise_prints_its_hint(name, capsys):
+def test_an_open_exercise_says_how_to_see_its_hint(name, capsys):
+    asks = f"; give the number {EXERCISES[name].asks}" if EXERCISES[name].asks else ""
     for answer in (..., None):
         check(name, answer)
+        said = capsys.readouterr().out
+        assert said == f'Exercise {name} is open{asks}. For a hint: check("{name}", hint=True)\n'
+        assert EXERCISES[name].hint not in said
+        check(name, answer, hint=True)
         assert EXERCISES[name].hint in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_hint_may_come_before_the_verdict(capsys):
+    check("14.1", 0.8, hint=True)
+    said = capsys.readouterr().out
+    assert said.index("hint: K = 1/") < said.index("Exercise 14.1: right.")
 
 
 @pytest.mark.parametrize("name", sorted(EXERCISES))
@@ -396,3 +411,93 @@ def test_wrong_answers_raise_with_the_hint(name):
 def test_an_unknown_exercise():
     with pytest.raises(KeyError, match="no exercise '0.1'"):
         check("0.1", 3)
+
+
+# ---- numbers
+# ---------------------------------------------------------------------------------------
+
+TYPED, UNCLEAR = json.loads(
+    (Path(__file__).parent / "expressions.json").read_text(encoding="utf-8")
+).values()
+NUMBERS = {name: e.test for name, e in EXERCISES.items() if isinstance(e.test, Number)}
+
+
+def to_digits(number: float, digits: int) -> float:
+    return float(f"{number:.{digits - 1}e}")
+
+
+@pytest.mark.parametrize("typed, number", TYPED)
+def test_a_number_may_be_typed_in_many_ways(typed, number):
+    assert value(typed) == pytest.approx(number, rel=1e-14)
+
+
+@pytest.mark.parametrize("typed, words", UNCLEAR)
+def test_what_is_no_number_is_refused_with_a_reason(typed, words):
+    with pytest.raises(Unclear) as error:
+        value(typed)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name, typed",
+    [
+        ("3.1", "0.00095"),
+        ("9.2", "1.3e5"),
+        ("9.2", "127,000.0"),
+        ("6.2", "sqrt(e)"),
+        ("6.2", "e^0.5"),
+        ("1.2", "1.94"),
+        ("3.4", "8 - ln(2)"),
+        ("2.4", "−2×10⁴"),
+        ("14.4", "1/16"),
+        ("14.4", 0.062),
+        ("14.4", 0.063),  # half-way: both are roundings
+    ],
+)
+def test_any_sensible_form_is_right(name, typed, capsys):
+    check(name, typed)
+    assert "right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", sorted(NUMBERS))
+def test_a_rounded_answer_is_right_and_no_mistake_rounds_to_it(name):
+    test = NUMBERS[name]
+    assert test.judge(test.value) == "right"
+    assert test.judge(to_digits(test.value, test.digits)) == "right"
+    assert test.judge(to_digits(test.value, test.digits + 1)) == "right"
+    assert 3 * test.relative <= 0.1 and 3 * test.absolute <= 0.1 * abs(test.value)
+    mistakes = [float(w) for w in WRONG[name] if not isinstance(w, str)]
+    for mistake in filter(math.isfinite, mistakes):
+        assert test.judge(mistake) in ("close", "wrong"), mistake
+        for digits in (test.digits, test.digits + 1):
+            assert test.judge(to_digits(mistake, digits)) != "right", (mistake, digits)
+
+
+def test_digits_are_asked_for_only_where_a_mistake_would_pass_with_two():
+    for name, test in NUMBERS.items():
+        two = Number(test.value, relative=test.relative, absolute=test.absolute)
+        passes = [
+            w
+            for w in WRONG[name]
+            if not isinstance(w, str)
+            and math.isfinite(float(w))
+            and two.judge(to_digits(float(w), 2)) == "right"
+        ]
+        assert bool(passes) is (test.digits > 2), (name, passes)
+        assert EXERCISES[name].asks == ("to three digits" if test.digits == 3 else "")
+
+
+def test_close_is_said_and_is_not_right(capsys):
+    for answer, words in (
+        (1.9, "close: 1.9 is less than 10 % off, and the number is asked to three"),
+        ("17/9", "close: 1.88889 is"),
+        (1.6, "1.6 is not the number"),
+    ):
+        with pytest.raises(AssertionError, match=words) as error:
+            check("1.2", answer)
+        assert "Hint: along the line" in str(error.value) and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_no_number_is_right_by_being_none(number):
+    assert all(test.judge(number) == "wrong" for test in NUMBERS.values())

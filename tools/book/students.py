@@ -4,7 +4,7 @@
 
 What stands between {solution-start} and {solution-end} is left out, text, code and outputs. The
 answers stay `...`, and their
-checks stay: an open exercise prints its hint. Exercises get a heading that JupyterLab shows.
+checks stay. Exercises get a heading that JupyterLab shows.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def readme(names: list[str]) -> str:
 
 These are the chapters of a book that runs, {tool.address()}, without the solutions of their
 exercises. Write your answer in place of `...` and run the cell: it says whether the answer is
-right. An open exercise prints a hint. The solutions are in the book.
+right, and prints a hint when it is not; check("2.1", hint=True) prints it at once. The solutions
+are in the book.
 
 {data.strip()}
 

@@ -2,8 +2,9 @@
 
     check("1.1", answer)
 
-prints the hint while the answer is still `...`, says so when it is right, and raises an
-AssertionError with what is wrong and the hint when it is not.
+says that the exercise is open while the answer is still `...`, says so when it is right, and raises
+an AssertionError with what is wrong and a hint when it is not. check("1.1", hint=True) prints the
+hint at once. A number may be given as text too, "sqrt(15)/2", as on the page.
 """
 
 from __future__ import annotations
@@ -21,14 +22,19 @@ EXERCISES: dict[str, Exercise] = (
 )
 
 
-def check(name: str, answer: Any = ...) -> None:
-    """Check an answer.  Raises KeyError for an unknown exercise, AssertionError for a wrong
-    answer."""
+def check(name: str, answer: Any = ..., *, hint: bool = False) -> None:
+    """Check an answer, after its hint where one is asked for.  Raises KeyError for an unknown
+    exercise, AssertionError for a wrong answer."""
     if name not in EXERCISES:
         raise KeyError(f"there is no exercise {name!r}; there are {sorted(EXERCISES)}")
     exercise = EXERCISES[name]
-    if answer is ... or answer is None:
-        print(textwrap.fill(f"Exercise {name} is open. Hint: {exercise.hint}", 72))
+    unanswered = answer is ... or answer is None
+    if hint:
+        print(textwrap.fill(f"Exercise {name}, hint: {exercise.hint}", 72))
+    elif unanswered:
+        asks = f"; give the number {exercise.asks}" if exercise.asks else ""
+        print(f'Exercise {name} is open{asks}. For a hint: check("{name}", hint=True)')
+    if unanswered:
         return
     try:
         wrong = exercise.test(answer)

@@ -77,7 +77,7 @@ EXERCISES = {
         "along the line between the centres, write the score near 0 to first order in x; it "
         "changes sign where the variance of one blurred component equals the squared distance of "
         "its centre from 0.",
-        Number(math.sqrt(4 - 0.25), relative=2e-3),
+        Number(math.sqrt(4 - 0.25), relative=2e-3, digits=3),
         "Below it the origin is a valley, above it the only mode.",
     ),
     "1.3": Exercise(
@@ -178,7 +178,7 @@ EXERCISES = {
     "5.1": Exercise(
         "`ladder` of sdelib.langevin takes the two ends and the dimension; its default overlap "
         "is one half.",
-        Number(len(ladder(0.01, 50.0, 3072)), relative=2e-3),
+        Number(len(ladder(0.01, 50.0, 3072)), relative=2e-3, digits=3),
         "Thinner shells need closer rungs: the number of levels grows like √d.",
     ),
     "5.2": Exercise(

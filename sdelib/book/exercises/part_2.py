@@ -49,7 +49,7 @@ EXERCISES = {
     ),
     "6.3": Exercise(
         "scale²/std² is 1/(e^B − 1); solve for B, and B at t = 1 is the mean of the two β.",
-        Number(2 * math.log1p(161.9 / 0.02) - 0.1, relative=2e-3),
+        Number(2 * math.log1p(161.9 / 0.02) - 0.1, relative=2e-3, digits=3),
         "The bound falls like e^(−B): a little more β goes a long way.",
     ),
     "6.4": Exercise(
@@ -117,7 +117,7 @@ EXERCISES = {
     "9.1": Exercise(
         "the step is ε = 2 snr² P²/V for particles of variance V; put V = R·P and find the R "
         "that stays.",
-        Number(math.sqrt(0.05), relative=5e-3),
+        Number(math.sqrt(0.05), relative=5e-3, digits=3),
         "More corrections do not bring it closer: only a smaller snr does.",
     ),
     "9.2": Exercise(
