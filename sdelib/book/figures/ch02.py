@@ -28,9 +28,14 @@ def targets(x: Tensor, target: Tensor, bins: Sequence[Tensor], q: GaussianMixtur
     ax.plot(grid, q.score(grid), color=plot.ORANGE)
     centre, mean = ([float(y[mask].mean()) for mask in bins] for y in (x, target))
     ax.plot(centre, mean, "o", color=plot.BLUE, ms=5)
-    ax.text(-1.6, 5.2, "a target −z/σ for each draw", color=plot.SKY)
-    ax.text(2.2, -5.5, "score ∇ log p$_σ$", color=plot.ORANGE)
-    ax.text(1.0, 4.2, "mean of the targets in a bin", color=plot.BLUE)
+    words = (
+        (-1.7, 5.2, "a target −z/σ for each draw", plot.SKY),
+        (1.0, 4.0, "mean of the targets in a bin", plot.BLUE),
+        (2.4, -5.4, "score ∇ log p$_σ$", plot.ORANGE),
+    )
+    white = dict(facecolor="white", edgecolor="none", pad=1.5, alpha=0.85)
+    for left, low, text, color in words:
+        ax.text(left, low, text, color=plot.ink(color), bbox=white)
     ax.set(xlabel="x̃", ylabel="score, target", xlim=(-4.3, 4.3), ylim=(-6, 6))
 
 
@@ -121,15 +126,14 @@ def cost(dims: Sequence[int], ratios: Mapping[str, Tensor]) -> None:
     ax.minorticks_off()
 
 
-def reached(terms: Mapping[str, Tensor], clock: Mapping[str, float]) -> None:
-    """The divergence that a network reached with each loss, with two standard errors, and how long
-    it took."""
+def reached(terms: Mapping[str, Tensor]) -> None:
+    """The divergence that a network reached with each loss, with two standard errors."""
     _, (ax,) = plot.figure(1, height=2.7, width=6.4)
     for k, (name, t) in enumerate(terms.items()):
         color = plot.GREY if name == "exact score" else COLORS[name.split(",")[0]]
         error = float(2 * t.std() / len(t) ** 0.5)
         ax.errorbar(float(t.mean()), -k, xerr=error, fmt="o", capsize=3, color=color)
-    ax.set_yticks([-k for k in range(len(terms))], [f"{k}   {clock[k]:.1f} s" for k in terms])
+    ax.set_yticks([-k for k in range(len(terms))], list(terms))
     ax.set(xlabel="Fisher divergence reached (± 2 standard errors over test points)")
     ax.set(xlim=(0, None), ylim=(-4.6, 0.6))
 
@@ -147,7 +151,7 @@ def turning(fields: Mapping[str, Callable], curl: Callable, around: GaussianMixt
         lines = dict(colors=plot.GREY, linewidths=0.8)
         ax.contour(fine[..., 0], fine[..., 1], p, levels=[0.01, 0.06], **lines)
         plot.show_arrows(ax, coarse, s(coarse.double()).detach(), color="black")
-        ax.set(title=title, xlabel="$x_1$", aspect="equal")
+        ax.set(title=title, xlabel="$x_1$", aspect="equal", xticks=range(-4, 5, 2))
         ax.grid(False)
     axes[0].set_ylabel("$x_2$")
     fig.colorbar(shown, ax=axes, shrink=0.8, label="curl", extend="both")
