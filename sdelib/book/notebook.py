@@ -7,6 +7,7 @@ import ast
 import csv
 import inspect
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ def say(text: str):
     from IPython.display import Markdown
 
     return Markdown(textwrap.dedent(text).strip())
+
+
+def say_table(head: str, rows: Iterable[str]):
+    """A table in Markdown; head and rows are lines whose cells are parted by "|"."""
+    rule = " | ".join(["---"] * (head.count("|") + 1))
+    return say("\n".join(f"| {line} |" for line in (head, rule, *rows)))
 
 
 def read_table(name: str) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from sdelib.book.notebook import read_table, say, show_source
+from sdelib.book.notebook import read_table, say, say_table, show_source
 
 
 def twice(x):
@@ -33,6 +33,11 @@ def test_the_source_of_a_function_or_of_what_wraps_one(thing):
 def test_the_source_of_a_class_and_of_a_method():
     assert show_source(Doubling).data.startswith("class Doubling:")
     assert show_source(Doubling.__call__).data.startswith("def __call__(self, x):\n    return")
+
+
+def test_a_table_is_said_line_by_line():
+    said = say_table("t | mean", (f"{t} | {t / 2:.1f}" for t in (1, 2))).data
+    assert said == "| t | mean |\n| --- | --- |\n| 1 | 0.5 |\n| 2 | 1.0 |"
 
 
 def test_a_sentence_and_a_table():
