@@ -69,7 +69,7 @@ def one_gaussian(
     fig, axes = plot.figure(2, height=3.4, width=9.4)
     _gutters(fig, 0.05)
     beside = {
-        0.0: {"corrector alone": 2, "flow": -1, "SDE + 1": 6, "SDE": -1, "flow + 1": -13},
+        0.0: {"corrector alone": 4, "flow": -6, "SDE + 1": 7, "SDE": -2, "flow + 1": -13},
         0.25: {"flow": 5, "corrector alone": -1, "SDE": 3, "flow + 1": 0, "SDE + 1": -9},
     }
     titles = ("data: one point", "data: one mode, variance 0.25")
@@ -94,8 +94,8 @@ def at_equal_cost(
     fig, axes = plot.figure(2, height=3.3, width=9.4)
     _gutters(fig, 0.05)
     beside = (
-        {"flow": -7, "flow + 1": -1, "SDE": 0, "SDE + 1": 11, "corrector alone": 4},
-        {"flow": -2, "flow + 1": 1, "SDE": -3, "SDE + 1": 9, "corrector alone": -5},
+        {"flow": -5, "flow + 1": -4, "SDE": -2, "SDE + 1": 7, "corrector alone": 5},
+        {"flow": 0, "flow + 1": 0, "SDE": -2, "SDE + 1": 5, "corrector alone": -2},
     )
     for ax, table, shifts in zip(axes, (spreads, weights), beside):
         for i, (name, dy) in enumerate(shifts.items()):
@@ -103,7 +103,7 @@ def at_equal_cost(
             at = [NFE * 1.02 ** (i - 2) for NFE in spent]
             bars = [2 * a for a in e]
             _line(ax.errorbar, name)(at, y, yerr=bars, marker="o", ms=3.5, capsize=2)
-            plot.label_line(ax, at, y, name, _color(name), dx=9, dy=dy)
+            plot.label_line(ax, spent, y, name, _color(name), dx=13, dy=dy)
     axes[0].set(xscale="log", yscale="log", ylim=(0.02, 150), title="garden, exact start")
     axes[0].set_ylabel("excess spread of the hills")
     axes[1].axhline(0.8, color=plot.GREY, lw=1, ls=":")
@@ -136,7 +136,7 @@ def other_snr(
             ax.axhline(level, color=COLORS[name], lw=1.2)
             plot.label_line(ax, (0.85,), (level,), f"{name} alone", COLORS[name], dx=5)
         ax.set(xlabel="snr", ylabel=label, title=f"garden, {label.split(' of')[0]}")
-        ax.set(xlim=(-0.14, 0.85), xticks=(0.2, 0.4, 0.6, 0.8))
+        ax.set(xlim=(-0.22, 0.85), xticks=(0.2, 0.4, 0.6, 0.8))
     axes[0].set(yscale="log", ylim=(0.08, 8))
     axes[1].axhline(0.5, color=plot.GREY, lw=1, ls=":")
 

@@ -52,7 +52,7 @@ def length_of_the_codes(w: Tensor, lengths: Mapping[str, Tensor], half: float) -
     for (name, y), color, at in zip(lengths.items(), (plot.BLUE, plot.ORANGE), (0.3, 0.5)):
         ax.plot(w, y, color=color)
         place = (at, float(y[int(at * (len(w) - 1))]))
-        _beside(ax, name, place, (0, 4), color, ha="center")
+        _beside(ax, name, place, (0, 5 if at < 0.5 else 9), color, ha="center")
     ax.set(xlabel="position w", ylabel="‖code‖ / (std(T) √d)", ylim=(0.65, 1.15))
 
 
