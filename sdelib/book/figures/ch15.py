@@ -66,7 +66,8 @@ def where_to_step(
 
     errors: solver → grid → error of the typical point.
     """
-    low, high = float(middle.min()), float(middle.max())
+    one = next(iter(levels.values()))
+    low, high = float(one.min()), float(one.max())
     fig, (left, right) = plot.figure(2, height=3.4, width=9.8, width_ratios=(1, 1.15))
     fig.get_layout_engine().set(wspace=0.08)
     left.semilogx(middle, change, color=plot.ORANGE)
