@@ -37,7 +37,7 @@ def noise_against_time(stds: Mapping[float, Tensor], t: Tensor) -> None:
     _, (ax,) = plot.figure(1, height=2.8, width=5.6)
     for (sigma, std), color in zip(stds.items(), (plot.BLUE, plot.ORANGE)):
         ax.plot(t, std, color=color)
-        plot.label_line(ax, t, std, f"σ = {sigma:g}: {std[-1]:.2f}", color)
+        plot.label_line(ax, t.tolist(), std.tolist(), f"σ = {sigma:g}: {std[-1]:.2f}", color)
     ax.axhspan(0, 1, color=plot.GREY, alpha=0.15, lw=0)
     ax.text(0.98, 1.2, "range of a pixel", color=plot.GREY, ha="right")
     ax.set(xlabel="time t", ylabel="std of the noise", xlim=(0, 1.0), ylim=(0, 19))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .. import plotting as plot
-from .ch11 import CLASSES, head
+from ..data import CLASSES
+from .ch11 import head
 
 
 def noise_levels(ratios: Mapping[str, Tensor], t: Tensor, low: float, high: float) -> None:
@@ -29,8 +31,7 @@ def noise_levels(ratios: Mapping[str, Tensor], t: Tensor, low: float, high: floa
 def scalings(sigma: Tensor, sd: float) -> None:
     """Left: how three guesses magnify errors.  Right: the factors of the mixed one."""
     v = sigma**2 + sd**2
-    fig, (left, right) = plot.figure(2, height=3.2, width=9.2)
-    fig.get_layout_engine().set(wspace=0.08)
+    _, (left, right) = plot.figure(2, height=3.2, width=9.2, gridspec_kw={"wspace": 0.08})
     mixed = sigma * sd / v.sqrt()
     for y, name, color, at, dx, dy in (
         (sigma, "guess the noise", plot.ORANGE, 145, 12, -8),
@@ -80,8 +81,7 @@ def changes(
     distances: Mapping[str, Sequence[float]],
 ) -> None:
     """One row a change, one dot a seed: denoising error against the base, and Fréchet distance."""
-    fig, (left, right) = plot.figure(2, height=4.6, width=12.4)
-    fig.get_layout_engine().set(wspace=0.06)
+    _, (left, right) = plot.figure(2, height=4.6, width=12.4, gridspec_kw={"wspace": 0.06})
     for i, c in enumerate(order):
         low, high = min(effects[c]), max(effects[c])
         color = plot.GREEN if high < 0 else plot.ORANGE if low > 0 else plot.GREY
@@ -101,8 +101,7 @@ def changes(
 
 def copying_or_learning(grid: Tensor, found: Mapping[str, Mapping[str, Tensor]]) -> None:
     """The error of four denoisers against σ: left on training images, right on test images."""
-    fig, axes = plot.figure(2, height=3.7, width=9.6, sharey=True)
-    fig.get_layout_engine().set(wspace=0.08)
+    _, axes = plot.figure(2, height=3.7, width=9.6, sharey=True, gridspec_kw={"wspace": 0.08})
     colors = (plot.ORANGE, plot.GREEN, plot.SKY, plot.BLUE)
     for ax, (kind, errors) in zip(axes, found.items()):
         for y, color in zip(errors.values(), colors):
@@ -113,7 +112,8 @@ def copying_or_learning(grid: Tensor, found: Mapping[str, Mapping[str, Tensor]])
     places = ((0, 0, 9), (2, -42, 8), (1, 22, -26), (4, 6, -18))
     for (name, y), color, (at, dx, dy) in zip(found["test images"].items(), colors, places):
         at = min(at, len(grid) - 1)
-        point, how = (float(grid[at]), float(y.mean(1)[at])), {"textcoords": "offset points"}
+        point = (float(grid[at]), float(y.mean(1)[at]))
+        how: dict[str, Any] = {"textcoords": "offset points"}
         if name == "small network":
             how["arrowprops"] = {"arrowstyle": "-", "color": color}
         axes[1].annotate(name, point, xytext=(dx, dy), color=color, **how)

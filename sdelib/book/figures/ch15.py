@@ -26,8 +26,7 @@ def rows(sheets: Mapping[str, Tensor], height: float = 4.6) -> None:
 
 def position_and_guess(levels: Tensor, path: Tensor, guess: Tensor) -> None:
     """Twelve paths against the clock λ = −ln r: left the position, right the denoiser's guess."""
-    fig, axes = plot.figure(2, height=3.1, width=8.8)
-    fig.get_layout_engine().set(wspace=0.08)
+    _, axes = plot.figure(2, height=3.1, width=8.8, gridspec_kw={"wspace": 0.08})
     for ax, values, title, color in (
         (axes[0], path, "position y", plot.GREY),
         (axes[1], guess, "guess D", plot.BLUE),
@@ -68,8 +67,9 @@ def where_to_step(
     """
     one = next(iter(levels.values()))
     low, high = float(one.min()), float(one.max())
-    fig, (left, right) = plot.figure(2, height=3.4, width=9.8, width_ratios=(1, 1.15))
-    fig.get_layout_engine().set(wspace=0.08)
+    _, (left, right) = plot.figure(
+        2, height=3.4, width=9.8, width_ratios=(1, 1.15), gridspec_kw={"wspace": 0.08}
+    )
     left.semilogx(middle, change, color=plot.ORANGE)
     for k, (name, r) in enumerate(levels.items()):
         y, words = -0.13 - 0.13 * k, name.replace("from the measured", "from")
@@ -89,8 +89,7 @@ def where_to_step(
 
 def straight_and_curved(lines: Tensor, paths: Tensor) -> None:
     """Left: pairs of data and noise joined by lines.  Right: paths of the flow of those lines."""
-    fig, axes = plot.figure(2, height=3.7, width=8.2)
-    fig.get_layout_engine().set(wspace=0.08)
+    _, axes = plot.figure(2, height=3.7, width=8.2, gridspec_kw={"wspace": 0.08})
     k = lines.shape[1]
     for ax, curves, color, title in (
         (axes[0], lines, plot.SKY, f"{k} pairs, each joined by its line"),
@@ -110,8 +109,7 @@ def learned_velocity(
     t: Sequence[float], relative: Sequence[float], learned: Tensor, exact: Tensor
 ) -> None:
     """Left: the relative error of a learned velocity against t.  Right: ends by both velocities."""
-    fig, (left, right) = plot.figure(2, height=3.3, width=8.4)
-    fig.get_layout_engine().set(wspace=0.08)
+    _, (left, right) = plot.figure(2, height=3.3, width=8.4, gridspec_kw={"wspace": 0.08})
     left.plot(t, relative, color=plot.ORANGE, marker="o", ms=4)
     left.set(xlabel="t (0: data, 1: noise)", ylabel="‖vθ − v‖ / ‖v‖, rms", ylim=(0, None))
     left.set_title("error of the learned velocity")
@@ -133,8 +131,7 @@ def students(
 
     maps: the ends of y, "exact" first; ends: samples of each student; density: places and values.
     """
-    fig, (left, right) = plot.figure(2, height=3.4, width=9.2)
-    fig.get_layout_engine().set(wspace=0.08)
+    _, (left, right) = plot.figure(2, height=3.4, width=9.2, gridspec_kw={"wspace": 0.08})
     edges, n = np.linspace(-4, 4, 65), len(next(iter(ends.values())))
     colors = dict(zip(maps, (plot.GREY, plot.ORANGE, plot.BLUE, plot.GREEN)))
     right.semilogy(*density, color=plot.GREY, lw=4, alpha=0.6)
