@@ -123,7 +123,7 @@ def description(doctree, longest: int = 200) -> str:
                     return text
                 short = text[:longest]
                 end = max(short.rfind(mark) for mark in (". ", "? ", "! "))
-                return short[: end + 1] if end > 40 else short.rpartition(" ")[0] + " …"
+                return short[: end + 1] if end > 60 else short.rpartition(" ")[0] + " …"
         break
     return ""
 

@@ -124,6 +124,11 @@ def still(state: dict, address: str) -> str:
     beside = " sde-beside" if spec["aspect"] <= part["beside"] else ""
     buttons = "".join(f'<button type="button" disabled>{name}</button>' for name in part["actions"])
     where = '<p class="sde-where"></p>' if part["where"] else ""
+    bar, panel = (
+        f'<div class="sde-actions">{buttons}{where}</div>',
+        [*map(control, part["controls"])],
+    )
+    panel.insert(0 if where else len(panel), bar)
     alt, caption = (
         html.escape(spec["alt"] or spec["caption"], quote=True),
         html.escape(spec["caption"]),
@@ -135,8 +140,7 @@ def still(state: dict, address: str) -> str:
         f'alt="{alt}" loading="lazy"></div></div>'
         f'<div class="sde-legend">{part["legend"]}</div><p class="sde-note">{part["note"]}</p>'
         f"</div>"
-        f'<div class="sde-panel" aria-hidden="true">{"".join(map(control, part["controls"]))}'
-        f'<div class="sde-actions">{buttons}</div>{where}'
+        f'<div class="sde-panel" aria-hidden="true">{"".join(panel)}'
         f'<p class="sde-status">{part["status"]}</p></div>'
         f'<p class="sde-caption">{caption}<span class="sde-off"> The picture moves where '
         f"JavaScript runs.</span></p></div></div>"

@@ -28,7 +28,10 @@ export function render({ model, el }) {
   canvas.setAttribute("aria-label", spec.alt || spec.caption);
   const legend = make("div", "sde-legend", stage),
     note = make("p", "sde-note", stage);
-  const panel = make("div", "sde-panel", frameBox);
+  const panel = make("div", "sde-panel", frameBox),
+    plays = view === "particles" || spec.controls.some((c) => c.kind === "slider"),
+    bar = () => make("div", "sde-actions", panel),
+    above = plays ? bar() : null; // Play stands first, next to the picture also on a phone
   let kernel = spec.live && typeof model.send === "function"; // believed until 3 s pass without an answer
   const controls = spec.controls.map((c) =>
     c.kind === "slider"
@@ -38,11 +41,11 @@ export function render({ model, el }) {
         : toggle(c, panel, moved),
   );
   const scrub = view === "particles" ? timeBar() : null;
-  const actions = make("div", "sde-actions", panel),
+  const actions = above ?? bar(),
     sweep = controls.find((c) => c.c.kind === "slider"),
-    play = scrub || sweep ? player(actions, () => (playing ? stop() : start())) : null,
+    play = plays ? player(actions, () => (playing ? stop() : start())) : null,
     reset = make("button", "", actions, "Reset"),
-    where = play ? make("p", "sde-where", panel) : null,
+    where = play ? make("p", "sde-where", actions) : null,
     status = make("p", "sde-status", panel);
   reset.type = "button";
   status.setAttribute("role", "status");
