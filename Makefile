@@ -70,7 +70,7 @@ $(SDELIB): pyproject.toml $(PACKAGES)
 	@touch $@
 
 $(MATHJAX): package-lock.json package.json .npmrc tools/setup/javascript.py $(PACKAGES)
-	@echo 'scripts   MathJax and ONNX Runtime, from package-lock.json'
+	@echo 'scripts   MathJax, ONNX Runtime and Tippy, from package-lock.json'
 	@$(PY) tools/setup/javascript.py
 	@touch $@
 
@@ -85,6 +85,7 @@ $(SITE): $(PAGES) $(WHOLE) $(SDELIB)
 	@mkdir -p _build
 	@jupyter-book build . -W -n --keep-going --quiet > _build/log.txt 2>&1 || { cat _build/log.txt; \
 	  echo 'The site was not built: see the warnings above (also in _build/log.txt).'; exit 1; }
+	@grep '^mend: ' _build/log.txt || true
 	@touch $@
 
 book: $(SITE)

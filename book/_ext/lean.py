@@ -18,6 +18,8 @@ import io
 import re
 from pathlib import Path
 
+from mends import missed
+
 from sdelib.widgets.bundle import DRAWN_BY
 
 MENDS = [
@@ -42,12 +44,17 @@ MENDS = [
             r'<link href="\1basic.css" rel="stylesheet" />',
         ),
         (r"<script(?![^>]*\bdefer\b)((?:(?!type=)[^>])*\bsrc=)", r"<script defer\1"),
-        # Where storage is blocked, the page has the default colours.
+        # The reader's system chooses the colours until the reader does, also where storage is
+        # blocked; without JavaScript they are the light ones.
+        (r'(<html[^>]*) data-theme="auto"', r'\1 data-theme="light"'),
         (
             r'(<script data-cfasync="false">\s*)'
-            r"(document\.documentElement\.dataset\.mode = localStorage[^<]*?)\s*</script>",
-            r"\1try {\n    \2\n    } catch (error) { document.documentElement.dataset.mode = "
-            r'document.documentElement.dataset.theme = "light"; }\n  </script>',
+            r"document\.documentElement\.dataset\.mode = localStorage[^<]*?\s*</script>",
+            r"\1(function (page) {\n    try { page.mode = localStorage.getItem("
+            r'"mode") || "auto"; } catch (error) { page.mode = "auto"; }\n'
+            r'    page.theme = page.mode !== "auto" ? page.mode : matchMedia('
+            r'"(prefers-color-scheme: dark)").matches ? "dark" : "light";\n'
+            r"  })(document.documentElement.dataset);\n  </script>",
         ),
     ]
 ]
@@ -73,13 +80,16 @@ def mend(app, exception) -> None:
         return
     out = Path(app.outdir)
     options = (out / "_static" / "documentation_options.js").read_text(encoding="utf-8")
+    mended_by, whole = dict.fromkeys(MENDS, 0), True
     for page in sorted(out.rglob("*.html")):
         if "_static" in page.parts:
             continue
         text = page.read_text(encoding="utf-8")
         mended = OPTIONS.sub(lambda _: f"<script>{options}</script>", text)
-        for wrong, right in MENDS:
-            mended = wrong.sub(right, mended)
+        whole &= mended != text or page.name == "index.html"  # index.html only leads on
+        for mend_ in MENDS:
+            mended, hits = mend_[0].subn(mend_[1], mended)
+            mended_by[mend_] += hits
         if page.name != "search.html":
             mended = SEARCH.sub("", mended)
         if not re.search(r'class="[^"]*\bsd-', mended):
@@ -90,6 +100,9 @@ def mend(app, exception) -> None:
         mended = with_sizes(page, mended)
         if mended != text:
             page.write_text(mended, encoding="utf-8")
+    for (wrong, _), hits in mended_by.items():
+        if whole and not hits:  # where pages were left from an earlier build, it cannot be known
+            missed(f"lean.py: no page has {wrong.pattern[:90]!r} any more")
     for file in (out / "_static" / "scripts").glob("fontawesome.js*"):
         file.unlink()
     dress(out)

@@ -78,7 +78,8 @@ def of_frames(spec: dict, frames: str) -> dict:
         "legend": legend(meta),
         "note": html.escape(meta["note"]),
         "controls": spec["controls"] + [{"kind": "slider", "label": "time"}] * film,
-        "actions": ["Play"] * play + ["Reset"],
+        "actions": ["Play", "Loop"] * play + ["Reset"],
+        "where": play,
         "status": "",
         "beside": 2.1 if spec["view"] == "images" else 1.45,
     }
@@ -106,7 +107,10 @@ def of_mixture(spec: dict) -> dict:
         ),
         "note": spans([seen, f"weights {weights} %" if several else "one component"]),
         "controls": spec["controls"][: None if several else -1],
-        "actions": ["Play"] * moves + ["Reset", "Add", "Remove"],
+        "actions": ["Play"] * moves
+        + ["Loop"] * (spec["dynamics"] == "reverse")
+        + ["Reset", "Add", "Remove"],
+        "where": False,
         "beside": 1.45,
         "status": "Drag a number to move its component, a knob to stretch or turn it. "
         "By keyboard: arrow keys, + and −.",
@@ -119,6 +123,12 @@ def still(state: dict, address: str) -> str:
     part = of_mixture(spec) if spec["view"] == "mixture" else of_frames(spec, state["frames"])
     beside = " sde-beside" if spec["aspect"] <= part["beside"] else ""
     buttons = "".join(f'<button type="button" disabled>{name}</button>' for name in part["actions"])
+    where = '<p class="sde-where"></p>' if part["where"] else ""
+    bar, panel = (
+        f'<div class="sde-actions">{buttons}{where}</div>',
+        [*map(control, part["controls"])],
+    )
+    panel.insert(0 if where else len(panel), bar)
     alt, caption = (
         html.escape(spec["alt"] or spec["caption"], quote=True),
         html.escape(spec["caption"]),
@@ -130,8 +140,8 @@ def still(state: dict, address: str) -> str:
         f'alt="{alt}" loading="lazy"></div></div>'
         f'<div class="sde-legend">{part["legend"]}</div><p class="sde-note">{part["note"]}</p>'
         f"</div>"
-        f'<div class="sde-panel" aria-hidden="true">{"".join(map(control, part["controls"]))}'
-        f'<div class="sde-actions">{buttons}</div><p class="sde-status">{part["status"]}</p></div>'
+        f'<div class="sde-panel" aria-hidden="true">{"".join(panel)}'
+        f'<p class="sde-status">{part["status"]}</p></div>'
         f'<p class="sde-caption">{caption}<span class="sde-off"> The picture moves where '
         f"JavaScript runs.</span></p></div></div>"
     )

@@ -36,9 +36,14 @@ PYTHON = (
     "sphinx-proof",
     "sphinx-togglebutton",
 )
-NPM = {"mathjax": "vendor/mathjax", "onnxruntime-web": "vendor/onnxruntime"}
+NPM = {
+    "mathjax": "vendor/mathjax",
+    "onnxruntime-web": "vendor/onnxruntime",
+    "tippy.js": "vendor/tippy",
+    "@popperjs/core": "vendor/popper",
+}
 MADE = {"pygments.css": "Pygments", "formulas.css": "mathjax", "denoiser-small.onnx": "the book"}
-MADE |= {f"{name}.js": "the book" for name in set(DRAWN_BY.values())}
+MADE |= {f"{name}.js": "the book" for name in set(DRAWN_BY.values())} | {"garments.png": "the book"}
 """Files that come into being when the book is built."""
 
 
@@ -127,7 +132,7 @@ def packages() -> dict[str, Package]:
 def owner(path: str) -> str | None:
     """Whose a file is, by its path below _static: a package, "the book", or None when nobody
     knows."""
-    if (STATIC / path).is_file() and not path.startswith("vendor/"):
+    if path.startswith("tips/") or ((STATIC / path).is_file() and not path.startswith("vendor/")):
         return "the book"
     for name, folder in NPM.items():
         if path.startswith(f"{folder}/"):

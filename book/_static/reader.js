@@ -383,6 +383,24 @@
       });
   }
 
+  function aside() {
+    // the button that leads back to the top is away while a widget is where it stands
+    var below = new Set(),
+      watch = new IntersectionObserver(
+        function (list) {
+          list.forEach(function (e) {
+            if (e.isIntersecting) below.add(e.target);
+            else below.delete(e.target);
+          });
+          document.documentElement.toggleAttribute("data-widget-below", below.size > 0);
+        },
+        { rootMargin: "-85% 0px 0px 0px" },
+      );
+    document.querySelectorAll(".widget-host").forEach(function (w) {
+      watch.observe(w);
+    });
+  }
+
   try {
     // can it be stored at all?
     localStorage.setItem(KEY + ".try", "1");
@@ -391,4 +409,5 @@
     stored = false;
   }
   wake();
+  aside();
 })();

@@ -87,7 +87,6 @@ def intro(n: int = 12, steps: int = 250):
             "noise left σ",
             levels[::-1],
             log=True,
-            start=min(levels, key=lambda s: abs(s - 0.35)),
         ),
         Switch("solver", "solver", ["reverse SDE", "probability flow"]),
         Switch("show", "show", ["the state", "the network's guess"]),

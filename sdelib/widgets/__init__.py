@@ -47,6 +47,7 @@ def Explorer(
     *,
     caption: str = "",
     alt: str = "",
+    once: bool = False,
 ):
     """The widget.  Show it as the last value of a cell.
 
@@ -54,6 +55,7 @@ def Explorer(
     compute: what a live kernel calls for a value that is not in the table; None when only stored
     values can be shown.  caption: what to try and what to see, under the picture.
     alt: the picture in words, for readers who do not see it.
+    once: it plays by itself, once, when it is first seen, unless the reader asked for less motion.
     Raises ValueError when the table does not fit the controls; ImportError without anywidget.
     """
     controls = checked(controls)
@@ -75,7 +77,7 @@ def Explorer(
         from .live import ExplorerWidget
     except ImportError as error:
         raise ImportError("the explorer needs anywidget: pip install anywidget") from error
-    return ExplorerWidget(controls, table, compute, caption=caption, alt=alt)
+    return ExplorerWidget(controls, table, compute, caption=caption, alt=alt, once=once)
 
 
 def MixtureField(

@@ -11,6 +11,28 @@ export function make(tag, className, parent, text) {
   return node;
 }
 
+const PAUSE = "M1 0h3v10H1zM6 0h3v10H6z",
+  PLAY = "M1 0l9 5-9 5z";
+
+// The buttons Play and Loop: `wound` says whether to begin again at the end.
+export function player(parent, click) {
+  const button = make("button", "", parent),
+    loop = make("button", "", parent, "Loop");
+  for (const b of [button, loop]) b.type = "button";
+  loop.setAttribute("aria-pressed", "false");
+  loop.title = "At the end, begin again";
+  button.addEventListener("click", click);
+  const wound = () => loop.getAttribute("aria-pressed") === "true";
+  loop.addEventListener("click", () => loop.setAttribute("aria-pressed", !wound()));
+  function show(playing) {
+    const path = playing ? PAUSE : PLAY;
+    button.innerHTML = `<svg viewBox="0 0 10 10" aria-hidden="true"><path d="${path}"/></svg>`;
+    button.append(playing ? "Pause" : "Play");
+  }
+  show(false);
+  return { button, loop, show, wound, click: () => button.click() };
+}
+
 let counter = 0;
 
 export function fresh(kind = Date.now().toString(36)) {

@@ -34,6 +34,9 @@ class Slider:
     start: one of values, by default the first.
     integer: whole numbers only, given to compute as int.
     log: numbers between two stored values are spaced by their ratio.
+    play: where Play runs to: "down" to the left end, for noise that is left and for generation
+    time, where the data are; "up" to the right one.  By default a label with the word "noise" plays
+    down.
     Raises ValueError for values that are not ascending and finite, and for a start not among them.
     """
 
@@ -45,6 +48,7 @@ class Slider:
     start: float | None = None
     integer: bool = False
     log: bool = False
+    play: str = ""
 
     def __post_init__(self):
         named(self)
@@ -63,6 +67,9 @@ class Slider:
         require(start in v, f"start of {self.name}", start, f"give one of its values {list(v)}")
         object.__setattr__(self, "values", v)
         object.__setattr__(self, "start", v[v.index(start)])
+        play = self.play or ("down" if "noise" in self.label.lower().split() else "up")
+        require(play in ("down", "up"), f"play of {self.name}", play, 'give "down" or "up"')
+        object.__setattr__(self, "play", play)
 
     @property
     def keys(self) -> tuple:
@@ -88,6 +95,7 @@ class Slider:
             "start": self.values.index(self.start),
             "integer": self.integer,
             "log": self.log,
+            "play": self.play,
         }
 
 

@@ -1,12 +1,13 @@
 // The explorer: draws baked frames, and asks a kernel, where there is one, for the values between them.
 // It runs in Jupyter and Colab (anywidget) and on a page without a kernel (host.js).
 
-import { fresh, make, paint, slider, toggle } from "./controls.js";
+import { fresh, make, paint, player, slider, toggle } from "./controls.js";
 import { arrows, axes, colours, density, easel, points, sheet, trails } from "./drawing.js";
 import { unpack } from "./frames.js";
 import { clamp, short } from "./numbers.js";
 
 const PATIENCE = 3000; // ms without a word from the kernel
+const REST = 1200; // ms at the end of a run that begins again
 
 export function render({ model, el }) {
   const spec = model.get("spec"),
@@ -27,7 +28,10 @@ export function render({ model, el }) {
   canvas.setAttribute("aria-label", spec.alt || spec.caption);
   const legend = make("div", "sde-legend", stage),
     note = make("p", "sde-note", stage);
-  const panel = make("div", "sde-panel", frameBox);
+  const panel = make("div", "sde-panel", frameBox),
+    plays = view === "particles" || spec.controls.some((c) => c.kind === "slider"),
+    bar = () => make("div", "sde-actions", panel),
+    above = plays ? bar() : null; // Play stands first, next to the picture also on a phone
   let kernel = spec.live && typeof model.send === "function"; // believed until 3 s pass without an answer
   const controls = spec.controls.map((c) =>
     c.kind === "slider"
@@ -37,9 +41,15 @@ export function render({ model, el }) {
         : toggle(c, panel, moved),
   );
   const scrub = view === "particles" ? timeBar() : null;
-  const actions = make("div", "sde-actions", panel),
+  const actions = above ?? bar(),
+    sweep = controls.find((c) => c.c.kind === "slider"),
+    play = plays ? player(actions, () => (playing ? stop() : start())) : null,
+    reset = make("button", "", actions, "Reset"),
+    where = play ? make("p", "sde-where", actions) : null,
     status = make("p", "sde-status", panel);
+  reset.type = "button";
   status.setAttribute("role", "status");
+  where?.setAttribute("aria-live", "polite");
   if (spec.caption) make("p", "sde-caption", frameBox, spec.caption);
 
   let frames = null,
@@ -56,9 +66,6 @@ export function render({ model, el }) {
     waiting = null,
     timer = 0;
 
-  const sweep = controls.find((c) => c.c.kind === "slider");
-  const play = scrub || sweep ? button(actions, "") : null;
-  play?.addEventListener("click", () => (playing ? stop() : start()));
   root.addEventListener("keydown", (e) => {
     // a button has its own space
     if (e.key !== " " || !play || e.target.type !== "range") return;
@@ -66,25 +73,12 @@ export function render({ model, el }) {
     e.stopPropagation();
     if (!e.repeat) play.click();
   });
-  button(actions, "Reset").addEventListener("click", () => {
+  reset.addEventListener("click", () => {
     stop();
     controls.forEach((c) => c.set(c.c.start, true));
     phase = 1;
     moved("");
   });
-  icon();
-
-  function button(parent, text) {
-    const b = make("button", "", parent, text);
-    b.type = "button";
-    return b;
-  }
-  function icon() {
-    if (play)
-      play.innerHTML = playing
-        ? '<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>Pause'
-        : '<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M1 0l9 5-9 5z"/></svg>Play';
-  }
 
   // -- which frame
   const values = () => Object.fromEntries(controls.map((c) => [c.c.name, c.state.value]));
@@ -99,6 +93,7 @@ export function render({ model, el }) {
 
   function tell(text, kind = "") {
     if (status.textContent !== text) status.textContent = text;
+    if (text) root.dataset.told = ""; // from now on there is room for such words
     status.dataset.kind = kind;
     root.toggleAttribute("data-error", kind === "error");
     root.toggleAttribute("data-busy", kind === "busy");
@@ -112,11 +107,7 @@ export function render({ model, el }) {
     if (stored()) {
       asked++; // an answer that is still under way is too old
       settle();
-      tell(
-        snapped
-          ? `shown: ${snapped}, the nearest stored value${spec.live ? "; run the chapter to compute others" : ""}`
-          : "",
-      );
+      tell(snapped ? instead(snapped) : "");
       show(nearest());
     } else if (kept.has(key)) {
       asked++;
@@ -129,6 +120,14 @@ export function render({ model, el }) {
     }
   }
 
+  function instead(shown) {
+    // a value was asked that is not stored, and nobody computes it: what is shown, and what the reader can do
+    const here = `This page holds ${sweep?.top < 41 ? "the values at the marks" : `${sweep?.top + 1} values`}. You see the nearest: ${shown}.`;
+    if (!spec.live) return here;
+    return typeof model.send === "function"
+      ? `No kernel answers, so you see the nearest stored value: ${shown}. Run the notebook's cells, and any value is computed.`
+      : `${here} The others are computed where Python runs: press the rocket at the top.`;
+  }
   function request(key) {
     tell(`computing ${words()} …`, "busy");
     if (flight) {
@@ -155,9 +154,7 @@ export function render({ model, el }) {
     kernel = false;
     const near = rounded();
     controls.forEach((c) => c.snap());
-    tell(
-      `no kernel answers; shown: ${near}, the nearest stored value; run the chapter to compute others`,
-    );
+    tell(instead(near));
     show(nearest());
   }
   async function heard(message) {
@@ -227,38 +224,75 @@ export function render({ model, el }) {
     scrub.output.textContent = times ? short(times[k]) : `${k} of ${T - 1}`;
     scrub.input.setAttribute("aria-valuetext", scrub.output.textContent);
   }
+  const overTime = () => scrub && length() > 1;
+  function place() {
+    // where Play is, of how many, and which way it runs
+    if (overTime()) {
+      const T = length(),
+        k = Math.round(phase * (T - 1)),
+        times = shown.meta.times;
+      if (!times) return `step ${k} of ${T - 1}`;
+      const way = times[T - 1] > times[0] ? "forward in time" : "towards the data";
+      return `t = ${short(times[k])}, ${k + 1} of ${T}, ${way}`;
+    }
+    if (!sweep) return "";
+    const { c, state } = sweep,
+      k = c.keys.indexOf(state.value),
+      at = `${c.label} = ${sweep.say(state.value)}`;
+    if (k < 0) return at;
+    return down
+      ? `${at}, ${sweep.top + 1 - k} of ${sweep.top + 1}, towards the data`
+      : `${at}, ${k + 1} of ${sweep.top + 1}`;
+  }
+  // Play runs over the first slider: to its left end, where the data are, or to its right one.
+  const down = sweep?.c.play === "down",
+    ended = () =>
+      overTime() ? phase >= 1 : down ? sweep.index() <= 0 : sweep.index() >= sweep.top;
+  function rewind() {
+    if (overTime()) phase = 0;
+    else sweep.set(down ? sweep.top : 0);
+  }
   function start() {
-    const overTime = scrub && length() > 1,
+    if (!shown || (!overTime() && !sweep)) return;
+    const film = overTime(),
       T = length(),
       n = sweep ? sweep.top + 1 : 0;
-    if (!overTime && !sweep) return;
-    if (overTime && phase >= 1) phase = 0;
-    if (!overTime && sweep.index() >= sweep.top) sweep.set(0);
-    const beat = calm.matches ? 600 : overTime ? 0 : clamp(4000 / n, 90, 400),
+    if (ended()) rewind();
+    where.setAttribute("aria-live", "off"); // it changes too often to be read out
+    const beat = calm.matches ? 600 : film ? 0 : clamp(4000 / n, 90, 400),
       span = clamp(T * 60, 2500, 6000);
     let before = performance.now();
     const tick = (now) => {
       const gap = now - before;
-      if (gap >= beat) {
+      if (ended()) {
+        // it goes round: first it rests
+        if (!play.wound()) return stop();
+        if (gap >= REST) {
+          before = now;
+          rewind();
+          redraw();
+        }
+      } else if (gap >= beat) {
         before = now;
-        if (overTime) {
+        if (film) {
           phase = Math.min(1, phase + (calm.matches ? 0.1 : gap / span));
           redraw();
-          if (phase >= 1) return stop();
-        } else {
-          sweep.set(sweep.index() + 1);
-          if (sweep.index() >= sweep.top) return stop();
-        }
+        } else sweep.set(sweep.index() + (down ? -1 : 1));
+        if (ended() && !play.wound()) return stop();
       }
       playing = requestAnimationFrame(tick);
     };
     playing = requestAnimationFrame(tick);
-    icon();
+    play.show(true);
   }
   function stop() {
     cancelAnimationFrame(playing);
+    if (!playing) return;
     playing = 0;
-    icon();
+    play.show(false);
+    where.setAttribute("aria-live", "polite");
+    where.textContent = ""; // so that the place where it stopped is news
+    redraw();
   }
 
   // -- picture
@@ -301,6 +335,8 @@ export function render({ model, el }) {
       axes(g, box, meta, theme);
     }
     if (scrub) showTime();
+    const now = where ? place() : "";
+    if (where && where.textContent !== now) where.textContent = now;
     explain(meta);
     root.dataset.shown = JSON.stringify(values());
     root.dataset.ready = "";
@@ -354,13 +390,27 @@ export function render({ model, el }) {
         if (!gone) {
           frames = list;
           moved("");
+          watch.observe(plot);
         }
       })
       .catch(fail);
+  let once = spec.once && play && !calm.matches; // it begins by itself, when it is first seen
+  const touched = () => (once = false);
+  for (const kind of ["pointerdown", "keydown", "input"])
+    root.addEventListener(kind, touched, { capture: true });
+  const watch = new IntersectionObserver((list) => {
+    const seen = list[list.length - 1].isIntersecting;
+    if (!seen) return stop(); // nobody looks
+    if (!once) return;
+    touched();
+    rewind();
+    start();
+  });
   load();
   return () => {
     gone = true;
     stop();
+    watch.disconnect();
     clearTimeout(timer);
     sight.close();
     model.off?.("msg:custom", heard);

@@ -28,7 +28,14 @@ class ExplorerWidget(anywidget.AnyWidget):
     error = traitlets.Unicode().tag(sync=True)
 
     def __init__(
-        self, controls, table, compute: Callable[..., Frame] | None, *, caption: str, alt: str
+        self,
+        controls,
+        table,
+        compute: Callable[..., Frame] | None,
+        *,
+        caption: str,
+        alt: str,
+        once: bool,
     ):
         index = 0
         for c in controls:
@@ -42,6 +49,8 @@ class ExplorerWidget(anywidget.AnyWidget):
             "live": compute is not None,
             "aspect": round(aspect(self._start), 4),
         }
+        if once:
+            spec["once"] = True
         super().__init__(spec=spec, frames=table.encoded)
         self.on_msg(self._receive)
 

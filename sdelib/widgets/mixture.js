@@ -1,7 +1,7 @@
 // A Gaussian mixture of the plane that the reader shapes: no kernel is asked.
 // It runs in Jupyter and Colab (anywidget) and on a page without a kernel (host.js).
 
-import { make, slider, toggle } from "./controls.js";
+import { make, player, slider, toggle } from "./controls.js";
 import { arrows, axes, density, dots, easel, radius } from "./drawing.js";
 import {
   FINE,
@@ -16,6 +16,7 @@ import {
 import { clamp, normals, short } from "./numbers.js";
 
 const MOST = 6; // components
+const REST = 1200; // ms at the end of a run that begins again
 const STICK = 15; // px from the ellipse of two standard deviations to its knob
 
 export function render({ model, el }) {
@@ -60,7 +61,8 @@ export function render({ model, el }) {
   });
   const weightBox = weight.input.closest(".sde-control"),
     actions = make("div", "sde-actions", panel);
-  const play = spec.dynamics ? button(actions, "", () => (playing ? stop() : start())) : null;
+  const play = spec.dynamics ? player(actions, () => (playing ? stop() : start())) : null;
+  if (play) play.loop.hidden = !back; // Langevin dynamics has no end
   button(actions, "Reset", () => {
     stop();
     components = copy(spec.components);
@@ -119,12 +121,6 @@ export function render({ model, el }) {
     b.type = "button";
     b.addEventListener("click", click);
     return b;
-  }
-  function icon() {
-    if (play)
-      play.innerHTML = playing
-        ? '<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M1 0h3v10H1zM6 0h3v10H6z"/></svg>Pause'
-        : '<svg viewBox="0 0 10 10" aria-hidden="true"><path d="M1 0l9 5-9 5z"/></svg>Play';
   }
 
   // -- handles: one at each mean, and two knobs at the axes of the component that is chosen
@@ -366,7 +362,15 @@ export function render({ model, el }) {
       owed = 0;
     const tick = (now) => {
       const gap = now - before;
-      if (gap >= beat) {
+      if (back && noise.index() === 0) {
+        // it goes round: first it rests
+        if (!play.wound()) return stop();
+        if (gap >= REST) {
+          before = now;
+          noise.set(noise.top, true);
+          changed();
+        }
+      } else if (gap >= beat) {
         before = now;
         owed += pace * (beat ? 1 : Math.min(gap, 50));
         const whole = Math.floor(owed);
@@ -374,17 +378,17 @@ export function render({ model, el }) {
         if (back) noise.set(Math.max(0, noise.index() - whole), true);
         else walk(whole);
         changed();
-        if (back && noise.index() === 0) return stop();
+        if (back && noise.index() === 0 && !play.wound()) return stop();
       }
       playing = requestAnimationFrame(tick);
     };
     playing = requestAnimationFrame(tick);
-    icon();
+    play.show(true);
   }
   function stop() {
     cancelAnimationFrame(playing);
     playing = 0;
-    icon();
+    play?.show(false);
   }
 
   // -- picture
@@ -543,7 +547,6 @@ export function render({ model, el }) {
 
   // -- surroundings
   begin();
-  icon();
   status.textContent =
     "Drag a number to move its component, a knob to stretch or turn it. By keyboard: arrow keys, + and −.";
   sight = easel(root, plot, {

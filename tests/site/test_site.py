@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import edition
 import pytest
 import yaml
 from helpers import (
@@ -290,10 +291,9 @@ def test_launch_and_download_buttons(site):
         name = str(path.relative_to(ROOT))
         html = SITE / Path(name).with_suffix(".html")
         text = html.read_text(encoding="utf-8")
-        assert (
-            f"https://colab.research.google.com/github/{where}/blob/{config['branch']}/{name}"
-            in text
-        )
+        colab = f"https://colab.research.google.com/github/{where}/blob/{config['branch']}/{name}"
+        assert (colab in text) is (edition.PLACEHOLDER not in where)  # see test_reading.py
+        assert "fa-rocket" in text
         assert re.search(rf'href="[^"]*_sources/{re.escape(name)}"', text), "the download button"
         others = set(re.findall(r'href="https://github\.com/([\w.-]+/[\w.-]+)', text)) - {where}
         assert "executablebooks/jupyter-book" not in others

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import secrets
@@ -188,6 +189,7 @@ def bump(std, who=1):
         (lambda: Slider("a", "x", [0, 1.5], integer=True), "whole numbers"),
         (lambda: Slider("a", "x", [0, 1], log=True), "above 0"),
         (lambda: Slider("a", "x", [0, 1], start=0.5), "start of a = 0.5"),
+        (lambda: Slider("a", "x", [0, 1], play="left"), "play of a = 'left'"),
         (lambda: Switch("a", "x", "ab"), "options of a"),
         (lambda: Switch("a", "x", ["u"]), "at least two"),
         (lambda: Switch("a", "x", ["u", "u"]), "different"),
@@ -210,6 +212,16 @@ def bump(std, who=1):
 def test_wrong_controls_name_the_argument(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_noise_plays_towards_the_data_unless_told_otherwise():
+    way = lambda label, **more: Slider("a", label, [0, 1], **more).spec()["play"]
+    assert way("noise σ") == way("Noise left σ") == way("time t", play="down") == "down"
+    assert way("steps") == way("noise σ", play="up") == "up"
+    table = bake([STD], bump)
+    assert (
+        "once" not in Explorer([STD], table).spec and Explorer([STD], table, once=True).spec["once"]
+    )
 
 
 def test_bake_calls_compute_for_every_combination_the_last_control_fastest():
@@ -526,7 +538,8 @@ def test_a_value_that_is_not_stored_snaps_and_says_so(page, new_tab):
         look(bump)
         assert (
             bump.locator(".sde-status").inner_text()
-            == "shown: noise σ = 1 px, the nearest stored value; run the chapter to compute others"
+            == "This page holds the values at the marks. You see the nearest: noise σ = 1 px. "
+            "The others are computed where Python runs: press the rocket at the top."
         )
         assert bump.locator(".sde-note").inner_text() == "width 1.000"
         assert slider.get_attribute("aria-valuetext") == "1 px"
@@ -559,7 +572,7 @@ def test_play_runs_through_time_and_through_values(page, new_tab, motion):
         tab.goto(f"{address}/index.html")
         bump, cloud, *_ = widgets(tab)
         for widget, slider, last in (
-            (bump, bump.locator("input"), "2 px"),
+            (bump, bump.locator("input"), "0.5 px"),
             (cloud, cloud.locator("input").nth(1), "0"),
         ):
             widget.evaluate(
@@ -576,6 +589,90 @@ def test_play_runs_through_time_and_through_values(page, new_tab, motion):
             )  # "Pause" is "Play" again
             if motion == "reduce":
                 assert widget.evaluate("w => w.drawn") <= 13  # steps, no flow
+
+
+@pytest.mark.browser
+def test_play_says_where_it_is_and_goes_round(page, new_tab):
+    with served(page) as address:
+        tab = new_tab(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+        tab.goto(f"{address}/index.html")
+        bump, cloud, *_ = widgets(tab)
+        where, slider = bump.locator(".sde-where"), bump.locator("input")
+        says = "([w, text]) => w.textContent === text"
+        assert where.inner_text() == "noise σ = 0.5 px, 5 of 5, towards the data"
+        slider.press("End")
+        first = "noise σ = 2 px, 1 of 5, towards the data"
+        tab.wait_for_function(says, arg=[where.element_handle(), first], timeout=SECONDS)
+        assert (
+            cloud.locator(".sde-where").inner_text() == "t = 0, 12 of 12, towards the data"
+        )  # its times go from 1 to 0
+
+        loop = bump.get_by_role("button", name="Loop")
+        loop.press("Enter")
+        assert loop.get_attribute("aria-pressed") == "true"
+        bump.get_by_role("button", name="Play").click()
+        assert where.get_attribute("aria-live") == "off"
+        for value in ("0.5 px", "2 px", "1.5 px"):  # to the data, and from the noise again
+            tab.wait_for_function(
+                "([s, text]) => s.getAttribute('aria-valuetext') === text",
+                arg=[slider.element_handle(), value],
+                timeout=SECONDS,
+            )
+        loop.click()
+        bump.get_by_role("button", name="Play").wait_for(timeout=SECONDS)
+        assert slider.get_attribute("aria-valuetext") == "0.5 px"
+        assert where.get_attribute("aria-live") == "polite"
+
+
+def with_spec(page, folder, **change):
+    """A copy of the page whose first widget, the bump, has another spec: None removes a key of its
+    slider."""
+    text = (page / "index.html").read_text(encoding="utf-8")
+    start = text.index(f'<script type="{STATE}">') + len(f'<script type="{STATE}">')
+    end = text.index("</script>", start)
+    states = json.loads(text[start:end])
+    spec = next(s["state"]["spec"] for s in states["state"].values())
+    for key, value in change.items():
+        spec["controls"][0].pop(key) if value is None else spec.__setitem__(key, value)
+    shutil.copytree(page, folder, dirs_exist_ok=True)
+    new = text[:start] + json.dumps(states).replace("</", "<\\/") + text[end:]
+    (folder / "index.html").write_text(new, encoding="utf-8")
+    return (folder / "index.html").as_uri()
+
+
+@pytest.mark.browser
+def test_a_notebook_from_before_plays_to_the_right(page, tmp_path, new_tab):
+    tab = new_tab(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    found = complaints(tab)
+    tab.goto(with_spec(page, tmp_path, play=None))
+    bump, *_ = widgets(tab)
+    assert bump.locator(".sde-where").inner_text() == "noise σ = 0.5 px, 1 of 5"
+    bump.get_by_role("button", name="Play").click()
+    tab.wait_for_function(
+        "s => s.getAttribute('aria-valuetext') === '2 px'",
+        arg=bump.locator("input").element_handle(),
+        timeout=SECONDS,
+    )
+    bump.get_by_role("button", name="Play").wait_for(timeout=SECONDS)
+    assert found == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_it_plays_once_by_itself_and_rests(page, tmp_path, new_tab, motion):
+    tab = new_tab(viewport={"width": 1280, "height": 800}, reduced_motion=motion)
+    tab.add_init_script(
+        "window.seen = new Set(); new MutationObserver(() => { const w = "
+        "document.querySelector('.sde-where'); if (w?.textContent) seen.add(w.textContent); })"
+        ".observe(document, { subtree: true, childList: true, characterData: true });"
+    )
+    tab.goto(with_spec(page, tmp_path, once=True))
+    bump, *_ = widgets(tab)
+    tab.wait_for_timeout(3500)  # five values of 400 ms
+    rest = "noise σ = 0.5 px, 5 of 5, towards the data"
+    assert bump.locator(".sde-where").inner_text() == rest
+    bump.get_by_role("button", name="Play").wait_for(timeout=SECONDS)
+    assert tab.evaluate("seen.size") == (5 if motion == "no-preference" else 1)
 
 
 @pytest.mark.browser
@@ -831,8 +928,8 @@ def test_a_dead_kernel_is_noticed_after_three_seconds(lab, new_tab):
     before = look(widget)
     nudge(tab, widget)
     tab.wait_for_function(
-        "w => w.querySelector('.sde-status').textContent.startsWith('no kernel "
-        "answers; shown: noise σ = 0.5 px')",
+        "w => w.querySelector('.sde-status').textContent.startsWith('No kernel "
+        "answers, so you see the nearest stored value: noise σ = 0.5 px')",
         arg=widget.element_handle(),
         timeout=SECONDS,
     )

@@ -27,6 +27,11 @@ RUNTIME = (
     "ort.jspi.bundle.min.mjs",
     "ort-wasm-simd-threaded.jspi.wasm",
 )
+# Previews of what a link leads to (book/_static/tips.js).
+PREVIEWS = {
+    "popper": ("@popperjs/core", "dist/umd", "popper.min.js", "LICENSE.md"),
+    "tippy": ("tippy.js", "dist", "tippy.umd.min.js", "LICENSE"),
+}
 
 
 def lay(name: str, source: Path, parts: tuple[str, ...], texts: list[Path]) -> None:
@@ -72,7 +77,7 @@ def main() -> int:
     if done.returncode:
         print(
             done.stdout,
-            "MathJax and ONNX Runtime could not be fetched (npm ci): is the npm registry in reach?",
+            "The site's scripts could not be fetched (npm ci): is the npm registry in reach?",
             sep="\n",
         )
         return done.returncode
@@ -85,6 +90,8 @@ def main() -> int:
         RUNTIME,
         licences("onnxruntime", "LICENSE", "ThirdPartyNotices.txt"),
     )
+    for name, (package, folder, file, text) in PREVIEWS.items():
+        lay(name, modules / package / folder, (file,), [modules / package / text])
     return 0
 
 
