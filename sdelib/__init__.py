@@ -8,7 +8,7 @@
     grids  stepping  solvers         where to step, what a step is, the textbooks'   ch. 8
     integration                      the one loop over time                          ch. 8
     predictor_corrector  few_steps   steps that know the process or the denoiser     ch. 9, 15
-    probability_flow  likelihood     the flow, both ways, and log p                  ch. 10
+    probability_flow  likelihood     the flow, both ways, and log p                  ch. 10, 16
     networks  denoiser               networks that are scores; one for every SDE     ch. 11, 12
     sampling  metrics                images from a score, and how good they are      ch. 11, 13
     guidance  inverse_problems       steering a score                                ch. 14
