@@ -8,7 +8,7 @@
     grids  stepping  solvers         where to step, what a step is, the textbooks'   ch. 8
     integration                      the one loop over time                          ch. 8
     predictor_corrector  few_steps   steps that know the process or the denoiser     ch. 9, 15
-    probability_flow  likelihood     the flow, both ways, and log p                  ch. 10
+    probability_flow  likelihood     the flow, both ways, and log p                  ch. 10, 16
     denoiser                         one network for every SDE: its loss, its score  ch. 12
     guidance  inverse_problems       steering a score                                ch. 14
     flow_matching                    the velocity in place of the score              ch. 15

@@ -459,15 +459,15 @@ def test_a_chapter_from_the_template_passes_its_tests_and_is_built(tmp_path):
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 
-    said = run(sys.executable, "tools/book/new_chapter.py", "16", "new_topic", "A new topic")
-    entry = re.search(r"`- file: (chapters/16_new_topic)`", said)[1]
+    said = run(sys.executable, "tools/book/new_chapter.py", "17", "new_topic", "A new topic")
+    entry = re.search(r"`- file: (chapters/17_new_topic)`", said)[1]
     toc = {
         "format": "jb-book",
         "root": "book/bibliography",
         "parts": [{"caption": "New", "chapters": [{"file": entry}]}],
     }
     (copy / "_toc.yml").write_text(yaml.safe_dump(toc), encoding="utf-8")
-    assert "16_new_topic.ipynb" in run(sys.executable, "tools/book/notebooks.py", "refresh", "16")
+    assert "17_new_topic.ipynb" in run(sys.executable, "tools/book/notebooks.py", "refresh", "17")
     run(
         sys.executable,
         "-m",
@@ -477,7 +477,7 @@ def test_a_chapter_from_the_template_passes_its_tests_and_is_built(tmp_path):
         "no:cacheprovider",
         "tests/chapters/test_chapters.py",
         "-k",
-        "(16 or contents) and not smoke",
+        "(17 or contents) and not smoke",
     )
     run(
         Path(sys.executable).with_name("jupyter-book"),

@@ -1,4 +1,4 @@
-"""Measure chapter 13's audit of bits/dim: python tools/measure/likelihood.py [VARIANT …]
+"""Measure chapter 16's audit of bits/dim: python tools/measure/likelihood.py [VARIANT …]
 (without a VARIANT: all that is missing)
 
 Each variant changes one thing of `reference`. The flow is solved for batches of test images;

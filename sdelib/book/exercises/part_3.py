@@ -58,17 +58,6 @@ def _is_score_of_noise(answer: Any) -> str:
     return ""
 
 
-def _is_two_bits(answer: Any) -> str:
-    """(log₂ 255 − 2300/(784 ln 2), 2000/(784 ln 2))"""
-    pair, nats = [float(a) for a in answer], 784 * math.log(2)
-    right = math.log2(255) - 2300 / nats, 2000 / nats
-    return (
-        ""
-        if len(pair) == 2 and all(abs(a - b) < 5e-3 for a, b in zip(pair, right))
-        else f"{answer!r} is not the pair"
-    )
-
-
 EXERCISES = {
     "11.1": Exercise(
         "std(1)² = (σ² − 1)/(2 ln σ) grows with σ: try values, or halve an interval that "
@@ -132,13 +121,6 @@ EXERCISES = {
             else f"{answer!r} is not it"
         ),
         "Two numbers, since two different things can go wrong.",
-    ),
-    "13.5": Exercise(
-        "bits/dim = −log p/(d ln 2) − log₂ width, with the width of a grey level in the units of "
-        "each model: 1/255, and 1.",
-        _is_two_bits,
-        "The larger log-density was the worse code: compare bits of whole grey levels, never "
-        "densities.",
     ),
     "14.1": Exercise(
         "K = 1/(1 + σ_y²) with σ_y = ½; the prior's mean is 0.",

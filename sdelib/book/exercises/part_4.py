@@ -1,4 +1,4 @@
-"""Part IV, Further: the exercises of chapter 15."""
+"""Part IV, Further: the exercises of chapters 15 and 16."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ def _is_noise_of_velocity(answer: Any) -> str:
         if not torch.allclose(torch.as_tensor(answer(x, v, t)), x + (1 - t) * v, atol=1e-8):
             return f"it is not the mean of z for t = {t:g}"
     return ""
+
+
+def _is_two_bits(answer: Any) -> str:
+    """(log₂ 255 − 2300/(784 ln 2), 2000/(784 ln 2))"""
+    pair, nats = [float(a) for a in answer], 784 * math.log(2)
+    right = math.log2(255) - 2300 / nats, 2000 / nats
+    return (
+        ""
+        if len(pair) == 2 and all(abs(a - b) < 5e-3 for a, b in zip(pair, right))
+        else f"{answer!r} is not the pair"
+    )
 
 
 EXERCISES = {
@@ -50,5 +61,12 @@ EXERCISES = {
         "the mean.",
         function(lambda b: b / 4 - 1 / b, torch.tensor([0.5, 1.0, 2.0, 5.0], dtype=torch.float64)),
         "It pulls b to 2 from both sides, without a single pair of noise and image.",
+    ),
+    "16.1": Exercise(
+        "bits/dim = −log p/(d ln 2) − log₂ width, with the width of a grey level in the units of "
+        "each model: 1/255, and 1.",
+        _is_two_bits,
+        "The larger log-density was the worse code: compare bits of whole grey levels, never "
+        "densities.",
     ),
 }
