@@ -22,6 +22,7 @@ from sphinx_tippy import get_tippy_data
 
 KINDS = ("citation", "math", "figure", "dt")
 WRITTEN = re.compile(r"selector_to_html = (\{.*\})\nskip_classes", re.S)
+LINK = re.compile(r'<a (?![^>]*class="[^"]*headerlink)[^>]*>')  # a headerlink leads to itself
 HREF = re.compile(r'a\[href="(.*)"\]', re.S)
 SCRIPT = re.compile(
     r'[ \t]*<script[^>]*src="[^"]*/(?:tippy/[^"]*|vendor/(?:tippy|popper)/[^"]*|tips/[^"]*|'
@@ -76,8 +77,8 @@ def preview(text: str, made: dict, page: Path) -> str:
         tag.decompose()
     for tag in soup.select("a.image-reference"):  # it leads to a picture that is stored anew
         tag.unwrap()
-    for tag in soup.find_all(id=True):
-        del tag["id"]
+    for tag in soup.find_all(True):
+        del tag["id"], tag["role"]
     for image in soup.find_all("img"):
         for suffix in (".webp", ".png"):
             other = re.sub(r"\.png$", suffix, image["src"])
@@ -133,8 +134,13 @@ def place(app, exception) -> None:
             found = collected(data["js_path"])
         except ValueError as error:
             return missed(str(error))
-        tips = {to: tip for to, text in found.items() if (tip := preview(text, made, page))}
         text = page.read_text(encoding="utf-8")
+        asked = {hit[1] for tag in LINK.findall(text) if (hit := re.search(r'href="([^"]*)"', tag))}
+        tips = {
+            to: tip
+            for to, html_ in found.items()
+            if html.escape(to) in asked and (tip := preview(html_, made, page))
+        }
         bare, up = SCRIPT.sub("", text), "../" * name.count("/")
         if tips:
             some = True
