@@ -28,7 +28,6 @@ SCRIPT = re.compile(
     r'[ \t]*<script[^>]*src="[^"]*/(?:tippy/[^"]*|vendor/(?:tippy|popper)/[^"]*|tips/[^"]*|'
     r'tips\.js[^"]*)"[^>]*></script>\n?'
 )
-LIBRARIES = ("vendor/popper/popper.min.js", "vendor/tippy/tippy.umd.min.js")
 
 
 def memory(app) -> Path:
@@ -148,14 +147,11 @@ def place(app, exception) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"window.sdelibTips = {words};\n", encoding="utf-8")
             version = hashlib.sha256(words.encode()).hexdigest()[:8]
-            bare = bare.replace(
-                "</body>",
-                "".join(
-                    f'<script defer src="{up}_static/{script}"></script>\n'
-                    for script in (*LIBRARIES, f"tips/{name}.js?v={version}", "tips.js")
-                )
-                + "</body>",
+            script = (
+                f'<script defer src="{up}_static/tips.js" '
+                f'data-tips="tips/{name}.js?v={version}"></script>\n'
             )
+            bare = bare.replace("</body>", f"{script}</body>")
             if "mjx-container" in words and "_static/formulas.css" not in bare:
                 style = f'<link rel="stylesheet" href="{up}_static/formulas.css" />'
                 bare = bare.replace("</title>", f"</title>\n    {style}", 1)
