@@ -87,7 +87,7 @@ def buttons(app, pagename, templatename, context, doctree) -> None:
             explained = True
             why = {
                 "type": "link",
-                "url": context["pathto"]("book/intro") + "#how-to-read",
+                "url": context["pathto"]("book/intro").rstrip("#") + "#how-to-read",
                 "text": "Colab can open this chapter once the book is published. Until then: "
                 "run it on your own machine.",
                 "tooltip": "How to read",

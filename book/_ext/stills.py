@@ -122,7 +122,11 @@ def still(state: dict, address: str) -> str:
     spec = state["spec"]
     part = of_mixture(spec) if spec["view"] == "mixture" else of_frames(spec, state["frames"])
     beside = " sde-beside" if spec["aspect"] <= part["beside"] else ""
-    buttons = "".join(f'<button type="button" disabled>{name}</button>' for name in part["actions"])
+    icon = {"Play": '<svg viewBox="0 0 10 10"></svg>'}  # as wide as explorer.js draws it
+    buttons = "".join(
+        f'<button type="button" disabled>{icon.get(name, "")}{name}</button>'
+        for name in part["actions"]
+    )
     where = '<p class="sde-where"></p>' if part["where"] else ""
     bar, panel = (
         f'<div class="sde-actions">{buttons}{where}</div>',

@@ -25,9 +25,19 @@ def pattern(terms) -> re.Pattern | None:
     return re.compile(rf"(?<![\w-])({words})(e?s)?(?![\w-])", re.I)
 
 
+def above(node) -> bool:
+    """Whether this stands before the first heading below the title: there a chapter says what it
+    is about."""
+    while node is not None and not isinstance(node, nodes.section):
+        node = node.parent
+    return node is not None and not isinstance(node.parent, nodes.section)
+
+
 def running(doctree):
     """The words of paragraphs that are neither links, titles, code nor captions."""
     for paragraph in doctree.findall(nodes.paragraph):
+        if above(paragraph):
+            continue
         for text in list(paragraph.findall(nodes.Text)):
             parent = text.parent
             while parent is not None and not isinstance(parent, NOT_IN):

@@ -22,12 +22,12 @@ from sphinx_tippy import get_tippy_data
 
 KINDS = ("citation", "math", "figure", "dt")
 WRITTEN = re.compile(r"selector_to_html = (\{.*\})\nskip_classes", re.S)
+LINK = re.compile(r'<a (?![^>]*class="[^"]*headerlink)[^>]*>')  # a headerlink leads to itself
 HREF = re.compile(r'a\[href="(.*)"\]', re.S)
 SCRIPT = re.compile(
     r'[ \t]*<script[^>]*src="[^"]*/(?:tippy/[^"]*|vendor/(?:tippy|popper)/[^"]*|tips/[^"]*|'
     r'tips\.js[^"]*)"[^>]*></script>\n?'
 )
-LIBRARIES = ("vendor/popper/popper.min.js", "vendor/tippy/tippy.umd.min.js")
 
 
 def memory(app) -> Path:
@@ -76,8 +76,8 @@ def preview(text: str, made: dict, page: Path) -> str:
         tag.decompose()
     for tag in soup.select("a.image-reference"):  # it leads to a picture that is stored anew
         tag.unwrap()
-    for tag in soup.find_all(id=True):
-        del tag["id"]
+    for tag in soup.find_all(True):
+        del tag["id"], tag["role"]
     for image in soup.find_all("img"):
         for suffix in (".webp", ".png"):
             other = re.sub(r"\.png$", suffix, image["src"])
@@ -133,8 +133,13 @@ def place(app, exception) -> None:
             found = collected(data["js_path"])
         except ValueError as error:
             return missed(str(error))
-        tips = {to: tip for to, text in found.items() if (tip := preview(text, made, page))}
         text = page.read_text(encoding="utf-8")
+        asked = {hit[1] for tag in LINK.findall(text) if (hit := re.search(r'href="([^"]*)"', tag))}
+        tips = {
+            to: tip
+            for to, html_ in found.items()
+            if html.escape(to) in asked and (tip := preview(html_, made, page))
+        }
         bare, up = SCRIPT.sub("", text), "../" * name.count("/")
         if tips:
             some = True
@@ -142,14 +147,11 @@ def place(app, exception) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"window.sdelibTips = {words};\n", encoding="utf-8")
             version = hashlib.sha256(words.encode()).hexdigest()[:8]
-            bare = bare.replace(
-                "</body>",
-                "".join(
-                    f'<script defer src="{up}_static/{script}"></script>\n'
-                    for script in (*LIBRARIES, f"tips/{name}.js?v={version}", "tips.js")
-                )
-                + "</body>",
+            script = (
+                f'<script defer src="{up}_static/tips.js" '
+                f'data-tips="tips/{name}.js?v={version}"></script>\n'
             )
+            bare = bare.replace("</body>", f"{script}</body>")
             if "mjx-container" in words and "_static/formulas.css" not in bare:
                 style = f'<link rel="stylesheet" href="{up}_static/formulas.css" />'
                 bare = bare.replace("</title>", f"</title>\n    {style}", 1)
