@@ -23,8 +23,8 @@ def weights_lost(law, drawn, ended, shares) -> None:
     names = "the data", "Langevin dynamics, exact score"
     for ax, x, share, name in zip(axes, (drawn, ended), shares, names):
         plot.show_density(ax, density, extent)
-        ax.plot(*x.T, ".", color=plot.ORANGE, ms=2.5)
-        for text, at in ((f"{1 - share:.0%}", (3.5, 3.5)), (f"{share:.0%}", (-3.9, -0.2))):
+        ax.plot(*x.T, ".", color=plot.ORANGE, ms=1.5)
+        for text, at in ((f"{1 - share:.0%}", (2, 3.7)), (f"{share:.0%}", (-2, -0.1))):
             ax.text(*at, text, color=plot.ORANGE, fontsize=13, ha="center")
         ax.set(title=name, xlim=extent[:2], ylim=extent[2:])
 
@@ -86,8 +86,8 @@ def mode_weights(rows) -> None:
         high = share > 0.7
         ax.annotate(
             name,
-            (share, -k),
-            xytext=(-9, 0) if high else (24, 0),
+            (share + 2 * error, -k),
+            xytext=(-9, 0) if high else (9, 0),
             textcoords="offset points",
             color=color,
             va="center",
