@@ -144,7 +144,7 @@ test: lint $(SITE)
 	  env SDELIB_FAULTS=$(FAULTS) $(PYTEST) $(SPREAD) -m 'not browser' --ignore $(SMOKE) tests
 	$(STAGE) stand-in 'the data tests again, on the stand-in for Fashion-MNIST' \
 	  env -u SDELIB_SKIPPED SDELIB_DATA=fallback $(PYTEST) $(EVENLY) -m 'not browser and not real_data' \
-	  tests/book/test_data.py tests/core/test_metrics.py
+	  tests/book/test_data.py tests/own/test_metrics.py
 	$(STAGE) smoke 'every chapter with smoke parameters, as on Colab and on the stand-in' \
 	  $(PYTEST) $(EVENLY) $(SMOKE)
 	$(STAGE) outputs 'every chapter at its default parameters, against its stored outputs' \

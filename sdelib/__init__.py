@@ -9,14 +9,14 @@
     integration                      the one loop over time                          ch. 8
     predictor_corrector  few_steps   steps that know the process or the denoiser     ch. 9, 15
     probability_flow  likelihood     the flow, both ways, and log p                  ch. 10, 16
-    networks  denoiser               networks that are scores; one for every SDE     ch. 11, 12
-    sampling  metrics                images from a score, and how good they are      ch. 11, 13
+    denoiser                         one network for every SDE: its loss, its score  ch. 12
     guidance  inverse_problems       steering a score                                ch. 14
     flow_matching                    the velocity in place of the score              ch. 15
     checks                           the one door that refuses an argument
 
-and four wings: own (training, weights, devices, operators, grey levels, solvers by their names),
-book (what only the book needs), widgets, cli.
+and five wings: networks (scores, velocities and denoisers that learn; ch. 11, 12), own (training,
+weights, devices, sampling, metrics, operators, grey levels, solvers by name; ch. 11 to 13), book
+(what only the book needs), widgets, cli.
 `import sdelib` needs torch and numpy only, and has the names that a researcher takes; plotting,
 training and widgets import what they need when they are used.
 """
@@ -50,7 +50,7 @@ def _check(version: str) -> None:
 _check(torch.__version__)
 
 from .brownian import BrownianPath, WhiteNoise  # noqa: E402
-from .denoiser import Denoiser, DenoiserLoss, score_from  # noqa: E402
+from .denoiser import DenoiserLoss, score_from  # noqa: E402
 from .densities import GaussianMixture  # noqa: E402
 from .empirical import EmpiricalDensity  # noqa: E402
 from .families import VE, VP, NoiseLevel, SubVP  # noqa: E402
@@ -59,6 +59,8 @@ from .grids import geometric_times, karras_times, uniform_times  # noqa: E402
 from .integration import integrate, solve, trajectory  # noqa: E402
 from .inverse_problems import posterior_score  # noqa: E402
 from .langevin import annealed_langevin  # noqa: E402
+from .networks import Denoiser  # noqa: E402
+from .own import metrics  # noqa: E402
 from .predictor_corrector import PredictorCorrector, ancestral, exponential  # noqa: E402
 from .reversal import Reverse, Score, denoise  # noqa: E402
 from .score_matching import DenoisingLoss  # noqa: E402
@@ -71,4 +73,5 @@ __all__ += ["BrownianPath", "EmpiricalDensity", "GaussianMixture", "WhiteNoise"]
 __all__ += ["DPMSolver", "EDMHeun", "PredictorCorrector", "Step", "ancestral", "euler_maruyama"]
 __all__ += ["denoise", "exponential", "geometric_times", "heun", "milstein", "one_step", "sra"]
 __all__ += ["integrate", "karras_times", "score_from", "solve", "trajectory", "uniform_times"]
-__all__ += ["Denoiser", "DenoiserLoss", "DenoisingLoss", "annealed_langevin", "posterior_score"]
+__all__ += ["Denoiser", "DenoiserLoss", "DenoisingLoss", "annealed_langevin", "metrics"]
+__all__ += ["posterior_score"]

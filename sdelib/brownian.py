@@ -85,11 +85,11 @@ class BrownianPath:
     """
 
     def __init__(self, times: Tensor, x: Tensor, *, generator: torch.Generator):
-        times = monotone(times)
+        at = list(monotone(times))
         self._white = WhiteNoise(x, generator=generator)
-        increments = [self._white(a, b) for a, b in zip(times[:-1], times[1:], strict=True)]
-        self._sign = math.copysign(1.0, float(times[1] - times[0]))
-        self._clock = [self._sign * float(t) for t in times]  # u_0 < u_1 < …, as seconds run
+        increments = [self._white(a, b) for a, b in zip(at[:-1], at[1:])]
+        self._sign = math.copysign(1.0, float(at[1] - at[0]))
+        self._clock = [self._sign * float(t) for t in at]  # u_0 < u_1 < …, as seconds run
         self._w = list(torch.stack([torch.zeros_like(x), *increments]).cumsum(0))  # W at u_k
         # ∫ (W − W(u_k)) du over [u_k, u_{k+1}]
         self._areas: list[Tensor | None] = [None] * len(increments)

@@ -25,81 +25,14 @@ from torch import Tensor
 
 from . import checks
 from .checks import like
-from .networks import UNet
 from .reversal import PricedScore, Score
 from .sdes import GaussianSDE
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 160.0
 """The noise levels of training: VP(0.1, 20) ends at std/scale = 152."""
 
-OUTSIDE = (
-    f"stay in [{SIGMA_MIN}, {SIGMA_MAX:g}], the noise levels of training: "
-    "stop at first_time(sde), or lower sigma_max"
-)
-
 NO_LABEL = -1
 """The label of an image whose class is not told."""
-
-
-class Denoiser(UNet):
-    """D(x; σ, y) for grey images in [0, 1], shaped like x: a U-Net in the preconditioning above.
-
-    widths: channels at half and at quarter size.
-    classes: 10 garments; 0 for a network without labels, which trains as if there were none.
-    dropout: share of the hidden units left out in training.
-    preconditioned: False takes c_skip = 0 and c_out = 1, so F is the denoised image itself, for
-    the tuning table.  data_mean, data_std: m and σ_d, those of Fashion-MNIST's training pixels.
-    """
-
-    def __init__(
-        self,
-        widths: tuple[int, int] = (64, 112),
-        *,
-        classes: int = 10,
-        dropout: float = 0.0,
-        preconditioned: bool = True,
-        data_mean: float = 0.286,
-        data_std: float = 0.353,
-    ):
-        super().__init__(widths, classes, dropout)
-        self.data_mean, self.data_std, self.preconditioned = data_mean, data_std, preconditioned
-        how = {"classes": classes, "dropout": dropout, "preconditioned": preconditioned}
-        numbers = {"data_mean": data_mean, "data_std": data_std}
-        self.config = {"widths": list(widths), **how, **numbers}
-
-    def forward(self, x: Tensor, sigma: Tensor, label: Tensor | int | None = None) -> Tensor:
-        """D(x; σ, y), shaped like x.
-
-        x: (batch, 1, H, W).  sigma: σ > 0, a scalar or (batch,).
-        label: whole numbers from 0, a scalar or (batch,); `NO_LABEL` or None: not told.
-        Raises ValueError for an unknown label, and sigma outside [SIGMA_MIN, SIGMA_MAX].
-        """
-        sigma = like(sigma, checks.shaped("x", x, "batch", 1, "H", "W")).reshape(-1).expand(len(x))
-        sigma = checks.levels("sigma", sigma, 0.999 * SIGMA_MIN, 1.001 * SIGMA_MAX, OUTSIDE)
-        c_in = (sigma**2 + self.data_std**2).rsqrt()
-        u = like(c_in, x) * (x - self.data_mean)
-        f = self.correction(u, sigma, self._told(label, x)).to(x.dtype)
-        skip, out = self.outer(sigma)
-        return self.data_mean + like(skip, x) * (x - self.data_mean) + like(out, x) * f
-
-    def outer(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
-        """(c_skip, c_out), shaped like sigma."""
-        if not self.preconditioned:
-            return torch.zeros_like(sigma), torch.ones_like(sigma)
-        v = sigma**2 + self.data_std**2
-        return self.data_std**2 / v, sigma * self.data_std / v.sqrt()
-
-    def _told(self, label: Tensor | int | None, x: Tensor) -> Tensor | None:
-        """The label of each image, shape (batch,); None where the network has no labels."""
-        y, n = torch.as_tensor(NO_LABEL if label is None else label), self.config["classes"]
-        whole = not y.is_floating_point() and y.shape in ((), (len(x),))
-        cure = f"give one or one for each x, whole, from 0 to {n - 1}; {NO_LABEL} for none"
-        unseen = torch.compiler.is_compiling() or (
-            not n and self.training
-        )  # a look breaks the graph
-        known = whole and (unseen or ((y >= NO_LABEL) & (y < n)).all())
-        checks.require(known, "label", y, cure if n else "this denoiser has no labels: give None")
-        return y.to(x.device).reshape(-1).expand(len(x)) if n else None
 
 
 @dataclass(frozen=True)

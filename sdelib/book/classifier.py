@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from ..checks import a_generator, floats, like, require
 from ..denoiser import SIGMA_MAX, SIGMA_MIN, DenoiserLoss
-from ..metrics import Moments
 from ..networks import NoiseEmbedding, ResBlock, fits
 from ..own import weights
+from ..own.metrics import Moments
 
 
 def _images(x: Tensor) -> Tensor:

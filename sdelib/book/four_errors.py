@@ -21,7 +21,7 @@ from ..checks import a_generator, require, whole
 from ..densities import GaussianMixture
 from ..grids import geometric_times
 from ..integration import solve
-from ..metrics import sliced_wasserstein
+from ..own.metrics import sliced_wasserstein
 from ..reversal import Reverse, Score
 from ..sdes import GaussianSDE
 from ..solvers import euler_maruyama, heun

@@ -11,8 +11,8 @@ import torch
 
 from ..book.classifier import features, stored_moments
 from ..book.data import CLASSES, fashion_mnist
-from ..metrics import frechet_distance, moments, split_floor
 from ..own import weights
+from ..own.metrics import frechet_distance, moments, split_floor
 from .common import SEED, writable
 
 

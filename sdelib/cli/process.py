@@ -8,12 +8,13 @@ import math
 import torch
 
 from ..book.data import CLASSES
-from ..denoiser import Denoiser, score_from
+from ..denoiser import score_from
 from ..families import VE, VP, SubVP
+from ..networks import Denoiser
 from ..own import weights
 from ..own.devices import in_bfloat16
+from ..own.sampling import in_batches
 from ..reversal import Score
-from ..sampling import in_batches
 from ..sdes import GaussianSDE
 from .common import ratio
 

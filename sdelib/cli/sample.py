@@ -12,8 +12,7 @@ import numpy as np
 import torch
 import torch.distributed
 
-from .. import sampling
-from ..own import weights
+from ..own import sampling, weights
 from ..own.by_name import GRIDS, SOLVERS
 from ..sdes import GaussianSDE
 from .common import COUNT, POSITIVE, SEED, chosen_device, number, writable

@@ -20,10 +20,10 @@ from ..book.classifier import (
     accuracy,
 )
 from ..book.data import FASHION_MNIST_DISTANCE, fashion_mnist
-from ..denoiser import SIGMA_MAX, SIGMA_MIN, Denoiser, DenoiserLoss
+from ..denoiser import SIGMA_MAX, SIGMA_MIN, DenoiserLoss
 from ..families import VE, NoiseLevel
 from ..langevin import ladder
-from ..networks import ScoreUNet
+from ..networks import Denoiser, ScoreUNet
 from ..own import training, weights
 from ..own.devices import device_name
 from ..score_matching import DenoisingLoss, LadderLoss

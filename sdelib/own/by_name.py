@@ -22,10 +22,10 @@ from ..predictor_corrector import (
     stay,
 )
 from ..reversal import Score
-from ..sampling import in_batches, sample_images
 from ..sdes import GaussianSDE
 from ..solvers import euler_maruyama, heun, heun_ito, milstein, platen, sra
 from ..stepping import Step, as_step
+from .sampling import in_batches, sample_images
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,10 @@ def provenance(name: str) -> dict:
     return json.loads(read_tensors(checked(f"{name}.safetensors"))[1]["provenance"])
 
 
-# ---- A spec says how a network is rebuilt: {"class": "sdelib.denoiser.Denoiser", "config":
+MOVED = {"sdelib.denoiser.Denoiser": "sdelib.networks.Denoiser"}
+"""Classes that have another full name than when the first files with them were written."""
+
+# ---- A spec says how a network is rebuilt: {"class": "sdelib.networks.Denoiser", "config":
 #      {argument: value}}; a process among the values is {"class": "sdelib.families.VE", …}.
 
 
@@ -194,15 +197,18 @@ def _spec(network: Any) -> dict:
 
 def _name(thing: object) -> str:
     """The full name of the thing's class, by which `_class` finds it again."""
-    name = f"{type(thing).__module__}.{type(thing).__qualname__}"
-    _class(name)
-    return name
+    module, name = type(thing).__module__, type(thing).__qualname__
+    room = module.rpartition(".")[0]
+    if room != ROOT and getattr(importlib.import_module(room or module), name, None) is type(thing):
+        module = room  # the room that offers it, whatever the file there is called
+    _class(f"{module}.{name}")
+    return f"{module}.{name}"
 
 
 def _class(path: str) -> type:
     """The class with this full name: a network or a dataclass, from a module of sdelib. No other
     module is imported."""
-    module, _, name = path.rpartition(".")
+    module, _, name = MOVED.get(path, path).rpartition(".")
     known = None
     if module.startswith(f"{ROOT}."):
         with contextlib.suppress(ModuleNotFoundError):

@@ -11,7 +11,7 @@ import torch
 from sdelib.book.classifier import stored_moments
 from sdelib.book.exercises import EXERCISES, check
 from sdelib.families import VE
-from sdelib.metrics import frechet_bias
+from sdelib.own.metrics import frechet_bias
 
 
 def platen(sde, x, t, dt, dw, root=lambda dt: dt.abs().sqrt(), half=0.5):

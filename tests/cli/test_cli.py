@@ -16,11 +16,11 @@ from sdelib.book.data import CLASSES, FASHION_MNIST_DISTANCE
 from sdelib.denoiser import SIGMA_MIN, first_time, score_from
 from sdelib.families import VE, VP, NoiseLevel
 from sdelib.grids import karras_times
-from sdelib.metrics import moments
 from sdelib.networks import ScoreUNet
 from sdelib.own import weights
 from sdelib.own.by_name import GRIDS, SOLVERS
-from sdelib.sampling import in_batches, sample_images
+from sdelib.own.metrics import moments
+from sdelib.own.sampling import in_batches, sample_images
 from sdelib.solvers import euler_maruyama, heun
 
 # ---- as a reader would run it
@@ -225,7 +225,7 @@ def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch, cap
     out, drawn = tmp_path / "a.npz", []
     whole = tmp_path / "whole.npz"
     assert draw(whole, "--chunk", 2, n=7) == 0
-    from sdelib import sampling
+    from sdelib.own import sampling
 
     once = sampling.sample_images
 
@@ -843,7 +843,7 @@ def test_evaluate_without_real_data_uses_the_bundled_moments(
     classifier = weights.load("classifier")
     with np.load(samples) as f:
         x = torch.from_numpy(f["images"])[:, None].float() / 255
-    from sdelib.metrics import Moments, frechet_distance
+    from sdelib.own.metrics import Moments, frechet_distance
 
     there, _ = weights.read_tensors(bundled / "moments.safetensors")
     known = frechet_distance(

@@ -7,20 +7,12 @@ import pytest
 import torch
 
 from sdelib.checks import like
-from sdelib.denoiser import (
-    NO_LABEL,
-    SIGMA_MAX,
-    SIGMA_MIN,
-    Denoiser,
-    DenoiserLoss,
-    first_time,
-    score_from,
-)
+from sdelib.denoiser import NO_LABEL, SIGMA_MAX, SIGMA_MIN, DenoiserLoss, first_time, score_from
 from sdelib.densities import GaussianMixture
 from sdelib.empirical import EmpiricalDensity
 from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.integration import Counted
-from sdelib.networks import ScoreUNet
+from sdelib.networks import Denoiser, ScoreUNet
 from sdelib.own import weights
 from sdelib.own.training import train
 

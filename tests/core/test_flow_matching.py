@@ -14,13 +14,13 @@ from sdelib.few_steps import DPMSolver
 from sdelib.flow_matching import (
     FlowMatchingLoss,
     StraightPath,
-    VelocityMLP,
     conditional_velocity,
     score_from_velocity,
     velocity_from_score,
 )
 from sdelib.grids import karras_times, uniform_times
 from sdelib.integration import solve
+from sdelib.networks import VelocityMLP
 from sdelib.own.training import train
 from sdelib.reversal import Reverse, denoise
 from sdelib.score_matching import DenoisingLoss

@@ -34,10 +34,10 @@ from helpers import ROOT, call, draw, drawn, gaussian, served, shell, small_trai
 import sdelib
 from sdelib import widgets
 from sdelib.book import baking, data
-from sdelib.denoiser import Denoiser
 from sdelib.families import VP
+from sdelib.networks import Denoiser
 from sdelib.own import weights
-from sdelib.sampling import in_batches, sample_images
+from sdelib.own.sampling import in_batches, sample_images
 
 pytestmark = pytest.mark.fault
 

@@ -11,8 +11,9 @@ import torch
 
 from sdelib.book.baking import RECIPES, stored_table
 from sdelib.book.classifier import features
-from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.denoiser import DenoiserLoss
 from sdelib.families import VE, VP, SubVP
+from sdelib.networks import Denoiser
 from sdelib.own import weights
 from sdelib.own.by_name import SOLVERS, sample_denoiser
 from sdelib.own.devices import device_name, in_bfloat16, on_gpu

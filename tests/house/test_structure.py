@@ -19,9 +19,8 @@ import tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "sdelib"
-LONGEST, ALL_LINES, CHECK_LINES, CHECK_SHARE = 250, 3496, 2, 0.05
-# The aim of ALL_LINES is 3,000: a ratchet, which only goes down.
-ROOMS = ["checks", "mathematics", "own", "widgets", "book", "cli"]
+LONGEST, ALL_LINES, CHECK_LINES, CHECK_SHARE = 250, 3000, 2, 0.05
+ROOMS = ["checks", "mathematics", "networks", "own", "widgets", "book", "cli"]
 """A room knows itself and those before it."""
 CONVERSIONS = {"align", "like", "number", "show"}
 """What `checks` holds besides refusals: a value made to fit another is part of the formula."""

@@ -10,7 +10,7 @@ import torch
 
 from sdelib.book.classifier import GarmentClassifier
 from sdelib.families import VE, VP, SubVP
-from sdelib.networks import ScoreMLP, ScoreUNet
+from sdelib.networks import Denoiser, ScoreMLP, ScoreUNet
 from sdelib.own import weights
 
 
@@ -131,6 +131,14 @@ def test_the_file_says_how_its_network_is_rebuilt(bundled):
     sde = {"class": "sdelib.families.VE", "sigma_min": 0.02, "sigma_max": 7.0, "T": 1.0}
     config = {"sde": sde, "dim": 3, "width": 16, "data_mean": 0.5, "data_std": 1.0}
     assert spec_of("net") == {"class": "sdelib.networks.ScoreMLP", "config": config}
+
+
+def test_a_file_that_names_its_class_by_a_former_name_is_still_read(bundled):
+    weights.save("net", Denoiser((16, 16)), {})
+    assert spec_of("net")["class"] == "sdelib.networks.Denoiser"
+    for old, new in weights.MOVED.items():
+        with_spec(bundled, spec_of("net") | {"class": old})
+        assert new == "sdelib.networks.Denoiser" and type(weights.load("net")) is Denoiser
 
 
 def test_weights_are_float32_whatever_the_default_is(bundled, float64):

@@ -7,6 +7,7 @@ python tools/book/new_chapter.py 17 my_topic "My topic"
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
@@ -16,72 +17,97 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import notebooks as tool
 
-CELLS = [
+CELLS: list[tuple[str, list[str] | None, dict]] = [
     (
         """# {number}. {title}
 
-When you have read this chapter you can
-
-- say what the question is;
-- answer it for a case whose answer is known;
-- answer it for one whose answer is not.
-
-It runs in some seconds on one CPU core.""",
+**Ask one question, in a sentence or two.** Below it stands the picture where the answer begins.""",
         None,
+        {},
     ),
-    ("{setup}", ["setup"]),
+    ("{setup}", ["setup"], {}),
     (
         """import torch
 from sdelib.book import plotting as plot
-from sdelib.book.toys import two_modes
 from sdelib.book.notebook import say, show_source
+from sdelib.book.toys import two_modes
 
 plot.style()""",
-        [],
+        ["preamble"],
+        {},
     ),
     (
         """SMOKE = False   # True: fewer draws, for a quick run
 SEED = 0""",
         ["parameters"],
+        {},
+    ),
+    (
+        """p, generator = two_modes(), torch.Generator().manual_seed(SEED)
+n = 1000 if SMOKE else 100_000
+s = p.score(p.sample(n, generator=generator))
+fig, (ax,) = plot.figure(1, height=3, width=4)
+ax.hist(s.norm(dim=1), bins=40, color=plot.BLUE)
+ax.set(xlabel="length of the score", ylabel="draws");""",
+        ["remove-input"],
+        {
+            "mystnb": {
+                "figure": {
+                    "caption": "**State what the picture shows.** Then say how to read it.",
+                    "name": "fig-{number}-lengths",
+                },
+                "image": {
+                    "alt": "A histogram of the length of the score over draws of two modes: say "
+                    "where it peaks and where it ends."
+                },
+            }
+        },
+    ),
+    (
+        """**The road so far.** Retell it in two sentences.
+
+When you have read this chapter you can
+
+- say what the question is;
+- answer it for a case whose answer is known;
+- answer it for one whose answer is not.""",
+        None,
+        {},
     ),
     (
         """## The question
 
-Write a question, its formula, and the smallest version by hand. Here: is the mean of the score
-zero, $\\mathbb E_p[s(x)] = 0$?""",
+Write the formula, and the smallest version by hand. Here: is the mean of the score zero,
+$\\mathbb E_p[s(x)] = 0$?""",
         None,
+        {},
     ),
     (
-        """p, generator = two_modes(), torch.Generator().manual_seed(SEED)
-s = p.score(p.sample(1000 if SMOKE else 100_000, generator=generator))
-mean, error = s.mean(0), s.std(0) / len(s)**0.5
-assert (mean.abs() < 5 * error).all()                        # five standard errors
-say(f"The mean is ({{mean[0]:.3f}}, {{mean[1]:.3f}}) ± {{error.max():.3f}}.")""",
+        """mean, error = s.mean(0), s.std(0) / n**0.5
+assert (mean.abs() < 5 * error).all()  # five standard errors""",
         [],
+        {},
     ),
     (
-        "A picture, and then the sentence that reads it: the score of either mode points to its "
-        "centre.",
-        None,
-    ),
-    (
-        """fig, (ax,) = plot.figure(1, height=3, width=4)
-ax.hist(s.norm(dim=1), bins=40, color=plot.BLUE)
-ax.set(xlabel="length of the score", ylabel="draws");""",
-        [],
+        'say(f"The mean is ({{mean[0]:.3f}}, {{mean[1]:.3f}}) ± {{error.max():.3f}}.")',
+        ["remove-input"],
+        {},
     ),
     (
         """## In `sdelib`
 
-Longer code lives in the package, with a test, and the text shows it.""",
+Longer code lives in the package, with a test, and the text shows it. Figures are drawn by named
+functions in `sdelib/book/figures/`.""",
         None,
+        {},
     ),
-    ("show_source(type(p).score)", []),
-    ("## What you found", None),
+    ("show_source(type(p).score)", ["remove-input"], {}),
+    ("## What you found", None, {}),
     (
-        """n, worst = len(s), (mean.abs() / error).max()
+        """worst = (mean.abs() / error).max()
 say(f"- The mean of the score of {{n:,}} draws is zero within {{worst:.1f}} standard errors.")""",
-        [],
+        ["remove-input"],
+        {},
     ),
     (
         """## Exercises
@@ -90,8 +116,11 @@ Write them as in chapter 1, each with a check in `sdelib/book/exercises/` and a 
 
 ## Further reading
 
-Cite what the chapter rests on; the entries are in `book/references.bib`.""",
+Cite what the chapter rests on; the entries are in `book/references.bib`.
+
+*The chapter runs in some seconds on one CPU core.*""",
         None,
+        {},
     ),
 ]
 
@@ -99,12 +128,13 @@ Cite what the chapter rests on; the entries are in `book/references.bib`.""",
 def chapter(number: int, title: str):
     """The template as a notebook, not run."""
     words = {"number": number, "title": title, "setup": tool.setup_source()}
-    cells = [
-        new_markdown_cell(text.format(**words))
-        if tags is None
-        else new_code_cell(text.format(**words), metadata={"tags": tags})
-        for text, tags in CELLS
-    ]
+    cells = []
+    for text, tags, more in CELLS:
+        known = json.loads(json.dumps(more).replace("{number}", f"{number:02d}"))
+        if tags is None:
+            cells.append(new_markdown_cell(text.format(**words)))
+        else:
+            cells.append(new_code_cell(text.format(**words), metadata={"tags": tags, **known}))
     return new_notebook(cells=cells)
 
 

@@ -238,9 +238,9 @@ FOLDED = {"setup", "parameters", "preamble", "hide-input", "hide-cell", "remove-
 
 
 def for_readers(cell) -> dict:
-    """The metadata that is stored with a cell: its tags, what the page knows of its figure (caption,
-    name and alternative text in `mystnb`, panels and garments in `figure`), and, where a tag folds
-    the code, the same wish in the words of JupyterLab and of Colab."""
+    """The metadata that is stored with a cell: its tags, what the page knows of its figure
+    (caption, name and alternative text in `mystnb`, panels and garments in `figure`), and, where a
+    tag folds the code, the same wish in the words of JupyterLab and of Colab."""
     kept = {k: cell.metadata[k] for k in ("tags", "mystnb", "figure") if cell.metadata.get(k)}
     if FOLDED & set(tags(cell)):
         kept |= {"jupyter": {"source_hidden": True}, "cellView": "form"}

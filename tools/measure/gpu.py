@@ -19,8 +19,9 @@ import torch
 
 from sdelib.book.baking import RECIPES, stored_table
 from sdelib.book.data import fashion_mnist
-from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.denoiser import DenoiserLoss
 from sdelib.families import VE
+from sdelib.networks import Denoiser
 from sdelib.own import weights
 from sdelib.own.by_name import sample_denoiser
 from sdelib.own.devices import device_name, exact_products, in_bfloat16, on_gpu

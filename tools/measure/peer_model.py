@@ -23,9 +23,10 @@ import torch
 
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import fashion_mnist
-from sdelib.denoiser import Denoiser, DenoiserLoss
-from sdelib.metrics import frechet_distance, moments, precision_recall
+from sdelib.denoiser import DenoiserLoss
+from sdelib.networks import Denoiser
 from sdelib.own import weights
+from sdelib.own.metrics import frechet_distance, moments, precision_recall
 
 OUT = table.RESULTS / "peer_model.csv"
 OURS = "denoiser-small"

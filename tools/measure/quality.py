@@ -19,13 +19,13 @@ import torch
 
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import Garments, fashion_mnist
-from sdelib.denoiser import Denoiser
 from sdelib.families import VE, VP, SubVP
-from sdelib.metrics import frechet_distance, moments, precision_recall, sliced_wasserstein
+from sdelib.networks import Denoiser
 from sdelib.own import weights
 from sdelib.own.by_name import GRIDS, SOLVERS, sample_denoiser
 from sdelib.own.devices import device_name, on_gpu
-from sdelib.sampling import sample_images
+from sdelib.own.metrics import frechet_distance, moments, precision_recall, sliced_wasserstein
+from sdelib.own.sampling import sample_images
 from sdelib.sdes import GaussianSDE
 
 OUT = table.RESULTS / "quality.csv"

@@ -3,7 +3,8 @@
 
 Serves the site on 127.0.0.1, opens each page in Chromium with an empty cache, scrolls to its end so
 that everything is loaded, and writes results/site.csv: what the page weighs, when it is first
-painted, and how far its parts jump.
+painted, how far its parts jump, and how it reads: how much of it is code, where its first picture
+ends and its first widget begins, and what is cut at the edge.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ FIELDS = [
     "requests",
     "bytes",
     "compressed_bytes",
+    "code_share",
+    "first_picture_ends_px",
+    "first_widget_at",
+    *(f"cut_{width}" for width in WIDTHS),
     *(
         f"{name}_{width}"
         for width in WIDTHS
@@ -40,6 +45,38 @@ FIELDS = [
         )
     ),
 ]
+
+FORM = """() => {
+  const article = document.querySelector("article.bd-article");
+  const box = e => e.getBoundingClientRect();
+  const top = e => box(e).top + scrollY, all = q => [...article.querySelectorAll(q)].filter(e =>
+    e.checkVisibility() && box(e).height > 1 && !e.closest(".toggle-hidden"));
+  const cut = e => e.scrollWidth > e.clientWidth + 1;
+  const words = e => e.textContent.trim().replace(/\\s+/g, " ").slice(0, 60);
+  const code = all("div.cell_input"), edge = box(article).right + 1;
+  const pictures = all("img, .widget-host"), hosts = all(".widget-host");
+  const host = e => e.closest(".widget-host") ?? e;
+  const share = e => (top(e) - top(article)) / box(article).height;
+  return {
+    code: code.reduce((sum, e) => sum + box(e).height, 0) / box(article).height,
+    lines: code.reduce((n, e) => n + e.innerText.trim().split("\\n").length, 0),
+    picture: pictures.length ? box(host(pictures[0])).bottom + scrollY : null,
+    question: all("h1 ~ p").length ? top(all("h1 ~ p")[0]) : null,
+    widget: hosts.length ? share(hosts[0]) : null,
+    cut: [...all("div.highlight pre").filter(e => cut(e) && innerWidth > 600).map(words),
+      ...all("div.math").filter(cut).map(words),
+      ...all("figure img, .panels").filter(e => !e.closest(".panel") && box(e).right > edge)
+        .map(e => e.alt ?? "a picture of panels")],
+    alts: all("figure img").filter(i => i.alt).map(i => i.alt),
+    captions: all("figure figcaption").map(words), figures: all("figure").length,
+    bare: all(".cell_output img").filter(i => !i.closest("figure, .widget-host")).length,
+    next: document.querySelector("a.right-next")?.getAttribute("href") ?? null,
+  };
+}"""
+"""How a page reads in this window: the share of its height that is visible code (outside of folds
+and closed solutions), the lines of it; where its first paragraph begins and its first picture or
+widget ends, in pixels from the top; where its first widget begins, as a share of its height; what
+is wider than its place (code on a phone may be pushed, its edge says so); its figures' words."""
 
 TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".ico", ".ttf", ".wasm"}
 """What a static host compresses; pictures and WOFF fonts are compressed in themselves and sent as
@@ -114,6 +151,17 @@ def shift(tab, address: str, widgets: bool = True) -> float:
     return tab.evaluate("() => window.shifted")
 
 
+def form(tab, address: str) -> dict:
+    """What `FORM` says of a page whose pictures are all loaded and whose widgets are drawn."""
+    tab.goto(address, wait_until="load")
+    tab.evaluate(SCROLL)
+    with contextlib.suppress(Exception):  # a widget that waits for a click is not drawn
+        tab.wait_for_function(SETTLED, timeout=5_000)
+    tab.evaluate("() => document.fonts.ready.then(() => scrollTo(0, 0))")
+    tab.wait_for_timeout(200)
+    return tab.evaluate(FORM)
+
+
 def pages(site: Path = SITE) -> list[str]:
     """The pages that a reader opens: index.html only sends to the first of them."""
     return sorted(
@@ -138,6 +186,13 @@ def measure(browser, base: str, page: str, loads: int, site: Path = SITE) -> dic
     with fresh(browser, 1280) as tab:
         row["requests"], row["bytes"], row["compressed_bytes"] = weight(tab, address, site)
     for width in WIDTHS:
+        with fresh(browser, width) as tab:
+            seen = form(tab, address)
+        row[f"cut_{width}"] = len(seen["cut"])
+        if width == WIDTHS[0]:
+            row["code_share"] = round(seen["code"], 4)
+            row["first_picture_ends_px"] = seen["picture"] and round(seen["picture"])
+            row["first_widget_at"] = seen["widget"] and round(seen["widget"], 3)
         times = []
         for _ in range(loads):
             with fresh(browser, width) as tab:
@@ -187,6 +242,9 @@ def main() -> int:
             "an empty cache from an"
         ),
         "        uncompressed server on 127.0.0.1; least: the fastest.",
+        "code_share: visible code, of the page's height; first_picture_ends_px: from its top;",
+        "        first_widget_at: of its height; all at 1280 px.  cut: code cells (1280 only),",
+        "        formulas and figures that are wider than their place.",
         (
             "layout_shift: the sum of all layout shifts while the page loads and is "
             "scrolled to its end, which"

@@ -15,9 +15,9 @@ import torch
 
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import fashion_mnist
-from sdelib.metrics import frechet_distance, moments
 from sdelib.own import weights
-from sdelib.sampling import sample_images
+from sdelib.own.metrics import frechet_distance, moments
+from sdelib.own.sampling import sample_images
 from sdelib.solvers import euler_maruyama, platen
 
 OUT = table.RESULTS / "source_experiment.csv"

@@ -17,11 +17,12 @@ import torch
 
 from sdelib.book.classifier import features, stored_moments
 from sdelib.book.data import fashion_mnist
-from sdelib.denoiser import Denoiser, DenoiserLoss
+from sdelib.denoiser import DenoiserLoss
 from sdelib.families import VE
-from sdelib.metrics import frechet_distance, moments
+from sdelib.networks import Denoiser
 from sdelib.own import weights
 from sdelib.own.by_name import sample_denoiser
+from sdelib.own.metrics import frechet_distance, moments
 from sdelib.own.training import train
 
 OUT = table.RESULTS / "tuning.csv"

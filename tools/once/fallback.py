@@ -17,8 +17,8 @@ from sdelib.book.classifier import features, stored_moments
 from sdelib.brownian import WhiteNoise
 from sdelib.grids import uniform_times
 from sdelib.integration import solve
-from sdelib.metrics import frechet_distance, moments
 from sdelib.own import weights
+from sdelib.own.metrics import frechet_distance, moments
 from sdelib.reversal import Reverse, denoise
 from sdelib.solvers import heun
 

@@ -9,7 +9,7 @@ import torch
 
 from ...denoiser import first_time
 from ...families import VE, VP
-from ...metrics import frechet_bias
+from ...own.metrics import frechet_bias
 from ...solvers import platen
 from ..classifier import stored_moments
 from ..toys import GeometricBrownian

@@ -16,13 +16,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .brownian import WhiteNoise
-from .checks import require, whole
-from .grids import Grid, uniform_grid
-from .integration import AnyStep, Counted, integrate
-from .reversal import Reverse, Score, denoise, evaluations_of
-from .sdes import GaussianSDE
-from .solvers import euler_maruyama
+from ..brownian import WhiteNoise
+from ..checks import require, whole
+from ..grids import Grid, uniform_grid
+from ..integration import AnyStep, Counted, integrate
+from ..reversal import Reverse, Score, denoise, evaluations_of
+from ..sdes import GaussianSDE
+from ..solvers import euler_maruyama
 
 
 def in_batches(f: Callable[..., Tensor], batch: int) -> Callable[..., Tensor]:

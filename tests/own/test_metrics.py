@@ -13,7 +13,8 @@ from helpers import REAL
 
 from sdelib.book.classifier import ClassificationLoss, GarmentClassifier, accuracy, features
 from sdelib.book.data import fashion_mnist
-from sdelib.metrics import (
+from sdelib.own import weights
+from sdelib.own.metrics import (
     Moments,
     frechet_bias,
     frechet_distance,
@@ -22,7 +23,6 @@ from sdelib.metrics import (
     sliced_wasserstein,
     split_floor,
 )
-from sdelib.own import weights
 
 
 def covariance(d, seed):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .checks import a_generator, finite, floats, require, same_shape, whole
+from ..checks import a_generator, finite, floats, require, same_shape, whole
 
 
 @dataclass(frozen=True)
