@@ -34,7 +34,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help book check lint test measure lab students refresh clean
+.PHONY: help book pdf check lint test measure lab students refresh clean
 .DELETE_ON_ERROR:
 
 help:
@@ -43,6 +43,7 @@ help:
 	@echo 'make test                  everything: all tests, every chapter, the stored outputs, the site in Chromium'
 	@echo 'make measure               what is promised to be fast, into results/times.csv'
 	@echo 'make lab [PORT=N]          JupyterLab on the chapters (LAB="...": more options for it)'
+	@echo 'make pdf                   the whole book as one tagged PDF, into _build/score-book.pdf (needs Chromium)'
 	@echo 'make students              the chapters without solutions, into _build/students'
 	@echo 'make refresh [CHAPTER=NN]  run the chapters and store their outputs (CHAPTER=intro: the first page)'
 	@echo 'make clean                 remove what was built (.venv stays)'
@@ -95,6 +96,10 @@ book: $(SITE)
 	@echo 'or serve it:'
 	@echo '  $(PY) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html'
 	@echo '  and open http://127.0.0.1:$(PORT)/'
+
+# The contents of the site on paper; see the head of the tool for what changes.
+pdf: $(SITE)
+	@$(PY) tools/book/pdf.py
 
 lab: $(SDELIB)
 	@$(VENV)/bin/jupyter lab $(if $(filter-out file,$(origin PORT)),--port=$(PORT)) $(LAB) chapters
