@@ -23,7 +23,7 @@ from sphinx.util import logging
 
 MATHJAX = Path(__file__).parents[2] / "node_modules" / "mathjax" / "es5" / "node-main.js"
 FIT = Path(__file__).parent / "fit.cjs"
-WIDE, PHONE = 64, 37
+WIDE, PHONE = 64, 36
 """What a line holds, in ex of MathJax's font: 688 px less the equation's number; 358 px."""
 FONTS = "vendor/mathjax/output/chtml/fonts/woff-v2"
 FORMULA = re.compile(
