@@ -88,7 +88,7 @@ def buttons(app, pagename, templatename, context, doctree) -> None:
             why = {
                 "type": "link",
                 "url": context["pathto"]("book/intro").rstrip("#") + "#how-to-read",
-                "text": "Colab can open this chapter once the book is published. Until then: "
+                "text": "Colab can open this page once the book is published. Until then: "
                 "run it on your own machine.",
                 "tooltip": "How to read",
                 "label": "not-yet",
