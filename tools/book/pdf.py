@@ -57,7 +57,7 @@ body { margin: 0; background: #fff; }
 .bd-article h1, .pdf-page { break-before: page; }
 .bd-article h1 { margin: 35% 0 1rem; font-size: 2.2rem; }
 .bd-article h1:first-child, .pdf-title h1 { break-before: auto; }
-.bd-article h2 { font-size: 1.9rem; margin-top: 0; }
+.bd-article h2 { font-size: 1.9rem; margin-top: 1.5rem; }
 .bd-article h3 { font-size: 1.4rem; }
 .bd-article h4 { font-size: 1.15rem; }
 .bd-article :is(h2, h3, h4, h5) { break-after: avoid; }
@@ -80,7 +80,11 @@ body { margin: 0; background: #fff; }
 .pdf-contents li.pdf-part { padding: 0.7rem 0 0; font-weight: 600; }
 .pdf-number { min-width: 2.2rem; text-align: right; font-variant-numeric: tabular-nums; }
 .pdf-see { font-size: 0.9rem; }
+mjx-c[data-real]::before { content: none !important; }
+mjx-letter { display: block; width: 0; }
 figure.pdf-widget { margin: 1rem 0; }
+figure.pdf-widget figcaption { color: #333; font-weight: 400; }
+figure.pdf-widget figcaption p { color: inherit; }
 figure.pdf-widget img { max-height: 11cm; }
 """
 FOOTER = (
@@ -512,6 +516,22 @@ def sheets_of(data: bytes) -> tuple[dict[str, int], int]:
     return {name(raw): order[int(page)] for raw, page in hits}, len(order)
 
 
+# Chromium tags text that stands in the page, and MathJax writes its letters by a stylesheet. So each
+# is put into the page, where it was; long braces and roots stay as they are.
+LETTERS = r"""() => {
+  const letters = [...document.querySelectorAll("mjx-c")]
+    .filter(c => !c.closest("mjx-stretchy-v, mjx-stretchy-h"))
+    .map(c => [c, getComputedStyle(c, "::before")])
+    .map(([c, style]) => [c, /^"(.*)"$/s.exec(style.content)?.[1], style.padding])
+    .filter(([, text]) => text);
+  for (const [c, text, padding] of letters) {
+    const letter = document.createElement("mjx-letter");
+    letter.textContent = text.replace(/\\(.)/g, "$1");
+    letter.style.padding = padding;
+    c.append(letter);
+    c.setAttribute("data-real", "");
+  }
+}"""
 FILL = """numbers => {
   for (const place of document.querySelectorAll(".pdf-number"))
     place.textContent = numbers[place.dataset.of] ?? "";
@@ -541,6 +561,7 @@ def printed(page: Path) -> bytes:
         tab.set_default_timeout(0)
         tab.goto(page.as_uri(), wait_until="load")
         tab.evaluate("() => document.fonts.ready")
+        tab.evaluate(LETTERS)
         broken = tab.evaluate("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)")
         if broken:
             raise SystemExit(f"pictures that do not load: {', '.join(broken[:5])}")
