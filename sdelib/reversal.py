@@ -68,7 +68,8 @@ class Reverse(SDE):
     def drift(self, x: Tensor, t: Tensor) -> Tensor:
         """f(x, t) − ½(1 + η²) g(t)² score(x, t)."""
         g = self.forward.diffusion(x, t)
-        return self.forward.drift(x, t) - (1 + self.eta**2) / 2 * g**2 * self.score_at(x, t)
+        pull = (1 + self.eta**2) / 2 * g**2 * self.score_at(x, t)
+        return self.forward.drift(x, t) - pull
 
     def diffusion(self, x: Tensor, t: Tensor) -> Tensor:
         """η g(t)."""

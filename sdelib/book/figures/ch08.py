@@ -26,15 +26,12 @@ def ten_paths(density, sde, fine, coarse, *, cost: int):
     grid, states = coarse
     drawn = [np.interp(-film, -grid, states[:, j, 0]) for j in range(10)]  # straight between steps
     x = torch.cat([smooth[:: len(times) // 80, :10, 0], torch.as_tensor(np.array(drawn)).T], 1)
-    t, y = torch.linspace(0, 1, 80).clamp(min=1e-3), torch.linspace(-5.5, 5.5, 60)
-    shade = [density.diffused(sde, a).log_prob(y[:, None]).exp() for a in t]
-    shade = torch.stack(shade, dim=1)
     off = float((states[-1] - smooth[-1]).abs().median())
     moved = int(((states[-1] < 0) != (smooth[-1] < 0)).sum())
     return particles(
         torch.stack([film[:, None].expand_as(x), x], -1),
         (0, 1, -5.5, 5.5),
-        shade / shade.max(0).values,
+        _density_in_time(density, sde),
         groups=[0] * 10 + [1] * 10,
         times=film,
         labels=("very fine steps", "this solver"),
@@ -42,6 +39,28 @@ def ten_paths(density, sde, fine, coarse, *, cost: int):
         note=f"{cost} score evaluations; of {states.shape[1]} points the typical one ends "
         f"{off:.2g} off, {moved} end in another mode",
     )
+
+
+def ten_evaluations(density, sde, fine, runs, *, count: int = 5) -> None:
+    """A few paths of ten_paths, one panel for each solver; runs: title → (times, states)."""
+    fig, axes = plot.figure(len(runs), width=9.8, height=2.7, sharey=True)
+    for ax, (title, (times, states)) in zip(axes, runs.items()):
+        shade, extent = _density_in_time(density, sde), (0, 1, -5.5, 5.5)
+        ax.imshow(shade, origin="lower", extent=extent, aspect="auto", cmap="Blues", vmax=1.4)
+        ax.plot(fine[0], fine[1][:, :count, 0], color=plot.BLUE, lw=0.7)
+        ax.plot(times, states[:, :count, 0], color=plot.ORANGE, lw=1.2)
+        ax.set(xlim=(0, 1), xticks=(0, 0.5, 1), ylim=(-5.5, 5.5), xlabel="t", title=title)
+        ax.grid(False)
+    _apart(fig, axes, own=True)
+    axes[0].set_ylabel("x")
+
+
+def _density_in_time(density, sde):
+    """p_t(x) for t from 0 to 1 and |x| ≤ 5.5, each column in parts of its maximum: (60, 80)."""
+    t, x = torch.linspace(0, 1, 80).clamp(min=1e-3), torch.linspace(-5.5, 5.5, 60)
+    columns = [density.diffused(sde, a).log_prob(x[:, None]).exp() for a in t]
+    shade = torch.stack(columns, dim=1)
+    return shade / shade.max(0).values
 
 
 def one_path(times, exact, runs) -> None:
@@ -140,7 +159,7 @@ def on_the_mixture(nfe, errors, slopes, platen, adaptive) -> None:
     """Distances from the fine run, RMS and median, against evaluations; errors, platen, adaptive:
     two lists each."""
     fig, axes = plot.figure(2, height=4.2, width=9.4, sharey=True)
-    lift = {"Euler–Maruyama": 7, "exponential": -15}
+    lift = {"Euler–Maruyama": 14, "exponential": -15}
     for k, (ax, title) in enumerate(zip(axes, ("root mean square", "the typical point: median"))):
         for name, calls in nfe.items():
             e, color = errors[name][k], COLORS[name]
