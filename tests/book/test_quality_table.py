@@ -56,3 +56,19 @@ def test_every_solver_ends_on_every_process_and_some_do_not_notice_which():
 def test_a_part_holds_what_it_is_asked_for():
     assert all(r["solver"] == "ddim" and r["part"] == "main" for r in runs("main", solver="ddim"))
     assert len(runs("default")) == 4 and stored("ddim", 5) == runs("main", solver="ddim")[0]["F"]
+
+
+def test_captions_and_alternative_texts_say_what_the_table_says():
+    sde, large = stored("dpm++2m-sde", 18), "denoiser told the class"
+    assert round(sde, 1) == 1.5
+    ends = {s: (points[0][1], stored(s, 100)) for s, points in curves().items()}
+    assert [round(v, 1) for v in ends["dpm++2m"]] == [3.6, 2.1]
+    assert [round(v) for v in ends["ddim"]] == [19, 2] and round(ends["ancestral"][0]) == 26
+    late = [y for s, (_, y) in ends.items() if s in FLOWS and "euler" not in s]
+    assert [round(min(late), 1), round(max(late), 1)] == [1.9, 2.7]
+    assert round(stored("dpm++2m-sde", 5), 1) == 4.9 and round(stored("dpm++2m-sde", 35), 1) == 1.3
+    assert [round(r["F"]) for r in runs("source")][::2] == [9, 42]
+    assert round(stored("dpm++2m-sde", 35, "untold", "denoiser"), 1) == 3.4
+    assert round(stored("dpm++2m-sde", 35, "large", large), 1) == 0.6
+    near = [s for s, row in pairs().items() if max(row.values()) < 4]
+    assert len(pairs()) == 19 and len(near) == 11
