@@ -516,7 +516,7 @@ def sheets_of(data: bytes) -> tuple[dict[str, int], int]:
     return {name(raw): order[int(page)] for raw, page in hits}, len(order)
 
 
-# Chromium tags text that stands in the page, and MathJax writes its letters by a stylesheet. So each
+# Chromium tags text that stands in the page, and MathJax writes its letters by a stylesheet. Each
 # is put into the page, where it was; long braces and roots stay as they are.
 LETTERS = r"""() => {
   const letters = [...document.querySelectorAll("mjx-c")]
