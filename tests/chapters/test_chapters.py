@@ -11,6 +11,8 @@ import notebooks as tool
 import yaml
 from helpers import CHAPTERS, PAGES, ROOT, chapters, code, pages, read
 
+from sdelib.widgets.bundle import STORED
+
 TAGS = tool.FOLDED
 
 
@@ -39,6 +41,41 @@ def test_code_cells_are_short(path):
         if cell.cell_type == "code" and (n := len(cell.source.splitlines())) > 20
     }
     assert not long, f"cells of more than 20 lines (cell: lines): {long}"
+
+
+@pages
+def test_lines_of_code_fit_the_page(path):
+    """88 characters stand beside both sidebars; the set-up cell names an address."""
+    long = {
+        k: lines
+        for k, cell in enumerate(read(path).cells)
+        if cell.cell_type == "code" and "setup" not in tool.tags(cell)
+        if (lines := [line for line in cell.source.splitlines() if len(line) > 88])
+    }
+    assert not long
+
+
+@chapters
+def test_every_picture_has_words_of_its_own(path):
+    """A figure's cell has a caption that begins with the finding, a name, and an alternative text;
+    pictures of widgets have theirs as arguments."""
+    inside = False
+    for k, cell in enumerate(read(path).cells):
+        if cell.cell_type == "markdown":
+            for fence in re.findall(r"```\{solution-(start|end)\}", cell.source):
+                inside = fence == "start"
+            continue
+        plain = [
+            o for o in cell.outputs if "image/png" in o.get("data", {}) and STORED not in o.metadata
+        ]
+        if not plain or inside:
+            continue
+        words = cell.metadata.get("mystnb", {})
+        caption = words.get("figure", {}).get("caption", "")
+        assert re.match(r"\*\*.+?[.?!]\*\*", caption, re.S), f"cell {k}: {caption!r}"
+        assert words["figure"]["name"].startswith(f"fig-{path.name[:2]}-"), k
+        assert len(words.get("image", {}).get("alt", "")) > 60, k
+        assert len(plain) == 1, f"cell {k} has {len(plain)} pictures"
 
 
 @pages
