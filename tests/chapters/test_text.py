@@ -37,7 +37,9 @@ def test_every_text_is_that_of_its_notebook():
 
 def test_a_changed_sentence_is_a_line_of_text():
     nb = nbformat.read(PATHS[1], as_version=4)
-    before, cell = texts.text(nb), next(c for c in nb.cells[3:] if c.cell_type == "markdown")
+    text = [k for k, c in enumerate(nb.cells) if c.cell_type == "markdown"]
+    cell = nb.cells[next(k for k in text if k > 3 and k + 1 not in text)]
+    before = texts.text(nb)
     cell.source += "\n\nOne more sentence."
     changed = list(difflib.ndiff(before.splitlines(), texts.text(nb).splitlines()))
     assert [line for line in changed if line[0] in "+-"] == ["+ ", "+ One more sentence."]
