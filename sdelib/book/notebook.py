@@ -39,10 +39,12 @@ def say(text: str):
     return Markdown(textwrap.dedent(text).strip())
 
 
-def say_table(head: str, rows: Iterable[str]):
-    """A table in Markdown; head and rows are lines whose cells are parted by "|"."""
-    rule = " | ".join(["---"] * (head.count("|") + 1))
-    return say("\n".join(f"| {line} |" for line in (head, rule, *rows)))
+def table(*rows: Iterable[Any] | str) -> str:
+    """Rows of cells as a table in Markdown, for `say`; the first row is its head. A row that is a
+    string has its cells parted by "|"."""
+    lines = [row if isinstance(row, str) else " | ".join(map(str, row)) for row in rows]
+    rule = "|".join(["---"] * (lines[0].count("|") + 1))
+    return "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
 
 
 def read_table(name: str) -> list[dict[str, str]]:

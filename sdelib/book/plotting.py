@@ -1,4 +1,4 @@
-"""One style for every figure of the book. The only module that imports matplotlib.
+"""One style for every figure of the book.
 
 The colours are in the hues of Okabe & Ito 2008, with the lightness chosen anew: each has a contrast
 of 3 to white, as WCAG 2.2 asks of marks, and colour-blind readers can tell any two apart. Text in a
@@ -190,8 +190,8 @@ def show_images(ax: Axes, images: Tensor, *, columns: int, title: str = "") -> N
 
 def label_line(
     ax: Axes,
-    x: Sequence[float],
-    y: Sequence[float],
+    x: Sequence[float] | Tensor,
+    y: Sequence[float] | Tensor,
     text: str,
     color: str,
     *,

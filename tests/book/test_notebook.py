@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from sdelib.book.notebook import read_table, say, say_table, show_source
+from sdelib.book.notebook import read_table, say, show_source, table
 
 
 def twice(x):
@@ -36,8 +36,8 @@ def test_the_source_of_a_class_and_of_a_method():
 
 
 def test_a_table_is_said_line_by_line():
-    said = say_table("t | mean", (f"{t} | {t / 2:.1f}" for t in (1, 2))).data
-    assert said == "| t | mean |\n| --- | --- |\n| 1 | 0.5 |\n| 2 | 1.0 |"
+    said = say(table("t | mean", *([t, f"{t / 2:.1f}"] for t in (1, 2)))).data
+    assert said == "| t | mean |\n| ---|--- |\n| 1 | 0.5 |\n| 2 | 1.0 |"
 
 
 def test_a_sentence_and_a_table():

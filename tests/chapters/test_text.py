@@ -42,7 +42,7 @@ def test_a_changed_sentence_is_a_line_of_text():
     before = texts.text(nb)
     cell.source += "\n\nOne more sentence."
     changed = list(difflib.ndiff(before.splitlines(), texts.text(nb).splitlines()))
-    assert [line for line in changed if line[0] in "+-"] == ["+ ", "+ One more sentence."]
+    assert sorted(line for line in changed if line[0] in "+-") == ["+ ", "+ One more sentence."]
 
 
 def test_a_text_of_another_hand_is_seen_and_undone(tmp_path, monkeypatch, capsys):

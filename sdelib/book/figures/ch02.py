@@ -160,9 +160,9 @@ def turning(fields: Mapping[str, Callable], curl: Callable, around: GaussianMixt
 def how_much_noise(sigmas: Sequence[float], B: Tensor, V: Tensor, share: float, errors) -> None:
     """Bias and noise of the target against σ, and the error of estimates beside bias +
     share · noise."""
-    space = {"wspace": 0.1}
-    size = dict(height=3.3, width=7.8, sharey=True, gridspec_kw=space)
-    _, (left, right) = plot.figure(2, **size)
+    _, (left, right) = plot.figure(
+        2, height=3.3, width=7.8, sharey=True, gridspec_kw={"wspace": 0.1}
+    )
     near = dict(textcoords="offset points")
     left.loglog(sigmas, B, color=plot.BLUE)
     left.loglog(sigmas, V, color=plot.ORANGE)

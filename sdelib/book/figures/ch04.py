@@ -10,7 +10,7 @@ from .. import plotting as plot
 def _pair(height: float, **options):
     """Two panels with a white gutter between them."""
     fig, axes = plot.figure(2, height=height, **options)
-    fig.get_layout_engine().set(wspace=0.1)
+    fig.set_layout_engine("constrained", wspace=0.1)
     return fig, axes
 
 
@@ -35,7 +35,7 @@ def error_map(grid, error, log_p, bins, medians) -> None:
     x = grid[..., 0], grid[..., 1]
     square = (float(x[0].min()), float(x[0].max()), float(x[1].min()), float(x[1].max()))
     fig, (left, right) = plot.figure(2, height=3.7)
-    fig.get_layout_engine().set(wspace=0.12)
+    fig.set_layout_engine("constrained", wspace=0.12)
     shown = left.imshow(
         error, origin="lower", extent=square, cmap="magma_r", norm="log", vmin=0.03, vmax=30
     )
@@ -120,7 +120,7 @@ def garments_and_noise(sheets) -> None:
     """Four garments, their nearest others, and noise as long as the step between them. sheets:
     title → images."""
     fig, panels = plot.figure(len(sheets), height=2.6)
-    fig.get_layout_engine().set(wspace=0.08)
+    fig.set_layout_engine("constrained", wspace=0.08)
     for ax, (title, images) in zip(panels, sheets.items()):
         plot.show_images(ax, images.reshape(-1, 28, 28), columns=2, title=title)
 

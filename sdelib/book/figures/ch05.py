@@ -9,7 +9,7 @@ from .. import plotting as plot
 
 def _gutter(fig, width: float = 0.1) -> None:
     """White space between the panels."""
-    fig.get_layout_engine().set(wspace=width)
+    fig.set_layout_engine("constrained", wspace=width)
 
 
 def down_the_ladder(mixture, clouds) -> None:

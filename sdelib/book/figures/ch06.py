@@ -12,7 +12,7 @@ from .. import plotting as plot
 def _row(columns: int, height: float, gutter: float = 0.1, **options):
     """Panels side by side, with white gutters between them."""
     fig, axes = plot.figure(columns, height=height, **options)
-    fig.get_layout_engine().set(wspace=gutter)
+    fig.set_layout_engine("constrained", wspace=gutter)
     return axes
 
 

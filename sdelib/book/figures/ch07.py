@@ -71,7 +71,7 @@ def two_weights(ts, std2, g2, errors) -> None:
         right.text(*spot, name, color=color)
     for ax in (left, right):
         ax.minorticks_off()
-    fig.get_layout_engine().set(wspace=0.05)
+    fig.set_layout_engine("constrained", wspace=0.05)
     left.set(xlabel="t", ylabel="std² × error, per coordinate", title="error beside the noise")
     left.set_ylim(top=float((std2 * errors[next(iter(errors))] / 2).max()) * 2.5)
     title = "area over log t: the bound, in nats"
@@ -111,6 +111,6 @@ def two_modes_filled(density, times, states, smooth, half: float):
 
 def _apart(fig, axes) -> None:
     """A white gutter between panels, each with its own numbers: a phone stacks them."""
-    fig.get_layout_engine().set(wspace=0.03)
+    fig.set_layout_engine("constrained", wspace=0.03)
     for ax in axes:
         ax.tick_params(labelleft=True)

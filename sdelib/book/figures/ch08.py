@@ -239,7 +239,7 @@ def _fractions(ax, parts) -> None:
 
 def _apart(fig, axes, *, own: bool = False) -> None:
     """A white gutter between panels, each with its own numbers: a phone stacks them."""
-    fig.get_layout_engine().set(wspace=0.04)
+    fig.set_layout_engine("constrained", wspace=0.04)
     for ax in axes:
         if own:
             ax.tick_params(labelleft=True)

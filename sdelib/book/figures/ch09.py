@@ -161,7 +161,7 @@ def what_is_mended(apart: Mapping[str, Mapping[str, float]], luck: float) -> Non
 
 def _gutters(fig, wide: float) -> None:
     """White between panels, as a share of the width, so that they can be cut apart."""
-    fig.get_layout_engine().set(wspace=wide)
+    fig.set_layout_engine("constrained", wspace=wide)
 
 
 def _color(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from matplotlib.patches import Circle
 from torch import Tensor
 
 from .. import plotting as plot
@@ -24,7 +25,7 @@ def codes(x: Tensor, paths: Tensor, code: Tensor) -> None:
         ax.set(title=title, xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
         ax.set(xlim=(-4, 4), ylim=(-4, 4), xticks=range(-4, 5, 2), yticks=range(-4, 5, 2))
     for r in (1, 2, 3):
-        axes[2].add_patch(plot.plt.Circle((0, 0), r, fill=False, color=plot.GREY, lw=0.8))
+        axes[2].add_patch(Circle((0, 0), r, fill=False, color=plot.GREY, lw=0.8))
 
 
 def error_against_nfe(
@@ -37,7 +38,8 @@ def error_against_nfe(
     for (name, (runs, slope)), color in zip(fixed.items(), (plot.ORANGE, plot.GREEN, plot.SKY)):
         ax.loglog(*zip(*runs), color=color, marker="o", ms=4)
         name = {"euler_maruyama": "Euler"}.get(name, name)
-        plot.label_line(ax, *zip(*runs), f"{name}, slope −{slope:.2f}", color, dx=6)
+        evaluations, errors = zip(*runs)
+        plot.label_line(ax, evaluations, errors, f"{name}, slope −{slope:.2f}", color, dx=6)
     ax.loglog(*zip(*adaptive.values()), color=plot.BLUE, marker="s", ms=4)
     middle = min(adaptive.values(), key=lambda a: abs(math.log(a[1] / 1e-6)))
     _beside(ax, "adaptive", middle, (-10, -4), plot.BLUE, ha="right")
@@ -123,7 +125,7 @@ def price_of_the_stop(levels: Tensor, curve: Sequence[float], marked: Mapping[fl
 
 def _gutters(fig, wide: float) -> None:
     """White between panels, as a share of the width, so that they can be cut apart."""
-    fig.get_layout_engine().set(wspace=wide)
+    fig.set_layout_engine("constrained", wspace=wide)
 
 
 def _beside(ax, text: str, point, shift: tuple[float, float], color: str, ha: str = "left") -> None:
