@@ -7,8 +7,8 @@ it go the rules for classes that no page and no script names: nine tenths of the
 stored again without loss as WebP. A page loads no stylesheet or script of a feature that it lacks.
 Paint. Scripts wait for the text, and the stored frames of the widgets stand after it. Pictures tell
 their size, and load when they are near.
-Ears. The search button is called what it shows. A list has entries only. A picture's name is not
-its file's. An empty table cell heads nothing. The logo belongs to the navigation.
+Ears. The search button is called what it shows. A list has entries only. An empty table cell heads
+nothing. The logo belongs to the navigation.
 """
 
 from __future__ import annotations
@@ -33,10 +33,6 @@ MENDS = [
         (
             r'<div class="sidebar-primary-item">(?=\s*<a class="navbar-brand)',
             '<div class="sidebar-primary-item" role="navigation" aria-label="First page">',
-        ),
-        (
-            r'alt="[^"]*_images/[^"]*"',
-            'alt="Figure, drawn by the code above and read in the text below"',
         ),
         (r'<link rel="preload" as="script"[^>]*/>\s*', ""),
         (

@@ -64,7 +64,7 @@ FORM = """() => {
     question: all("h1 ~ p").length ? top(all("h1 ~ p")[0]) : null,
     widget: hosts.length ? share(hosts[0]) : null,
     cut: [...all("div.highlight pre").filter(e => cut(e) && innerWidth > 600).map(words),
-      ...all("div.math").filter(cut).map(words),
+      ...all("div.math, mjx-container[display]").filter(cut).map(words),
       ...all("figure img, .panels").filter(e => !e.closest(".panel") && box(e).right > edge)
         .map(e => e.alt ?? "a picture of panels")],
     alts: all("figure img").filter(i => i.alt).map(i => i.alt),
