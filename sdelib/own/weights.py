@@ -57,15 +57,20 @@ def atomic(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors and string metadata to a safetensors file, atomically."""
+    """Write tensors and string metadata to a safetensors file, atomically. Tensors that share
+    memory, as tied layers do, are written each."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    apart, memory = {}, set()
+    for name, tensor in tensors.items():
+        t = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+        apart[name] = t.clone() if t.untyped_storage().data_ptr() in memory else t
+        memory.add(t.untyped_storage().data_ptr())
 
     def write(temporary: Path) -> None:
         try:
-            save_file(tensors, temporary, metadata=metadata)
+            save_file(apart, temporary, metadata=metadata)
         except SafetensorError as error:  # how it says that the disk is full
             raise OSError(str(error)) from error
 
@@ -81,7 +86,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is not a whole safetensors file ({error}): delete it, or fetch it again"
+            f"{path} is not a whole safetensors file ({error}): give another, or fetch it again"
         ) from error
 
 
