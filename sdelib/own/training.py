@@ -198,8 +198,10 @@ def _examples(data: Sequence[Tensor], batch_size: int) -> int:
     cure = "give a tuple of tensors, such as (images,)"
     require(not isinstance(data, Tensor) and len(data) > 0, "data", data, cure)
     lengths = [len(d) for d in data]
-    cure = f"give tensors of one length, at least batch_size = {batch_size}"
-    require(batch_size <= min(lengths) == max(lengths), "lengths of data", lengths, cure)
+    cure = "give tensors of one length"
+    require(min(lengths) == max(lengths), "lengths of data", lengths, cure)
+    cure = f"give at most {lengths[0]}, the number of examples"
+    require(batch_size <= lengths[0], "batch_size", batch_size, cure)
     return lengths[0]
 
 

@@ -19,6 +19,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..checks import require
+
 BUNDLED = Path(__file__).parents[1] / "bundled"
 ROOT = __name__.partition(".")[0]
 
@@ -129,6 +131,14 @@ def record(file: str) -> None:
     atomic(BUNDLED / "SHA256SUMS", lambda p: p.write_text(text, encoding="utf-8"))
 
 
+def place(name: str) -> Path:
+    """sdelib/bundled/<name>.safetensors.  Raises ValueError for a name that is not one of a file in
+    that folder."""
+    bare = Path(name).name == name != "" and name[0] != "." and not set(name) & set("/\\:\0")
+    require(bare, "name", name, "a bundled name is a bare one, without a folder: give such as mine")
+    return BUNDLED / f"{name}.safetensors"
+
+
 def save(name: str, network: nn.Module, provenance: dict) -> Path:
     """Bundle a network as sdelib/bundled/<name>.safetensors in half precision, and record its hash.
 
@@ -136,9 +146,8 @@ def save(name: str, network: nn.Module, provenance: dict) -> Path:
     provenance: where the weights come from: command, data, steps, device, versions, seed, date.
     Raises ValueError for a network that could not be loaded again.
     """
-    spec = _spec(network)
+    path, spec = place(name), _spec(network)
     half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    path = BUNDLED / f"{name}.safetensors"
     write_tensors(path, half, {"spec": json.dumps(spec), "provenance": json.dumps(provenance)})
     record(path.name)
     return path

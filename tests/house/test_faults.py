@@ -319,7 +319,7 @@ def writers(bundled, samples, tmp_path) -> dict:
     return {
         "sample": (["sample", "--n", 20, "--steps", 1, "--device", "cpu", "--out", out], out),
         "train": ([*train, "--checkpoint", run], run),
-        "bundle": ([*train, "--bundle", "mine"], bundled / "mine.safetensors"),
+        "bundle": ([*train, "--force", "--bundle", "mine"], bundled / "mine.safetensors"),
         "bake": (["bake", "small"], bundled / "small.table"),
         "evaluate": (["evaluate", "--samples", samples, "--json", report], report),
     }
