@@ -1280,6 +1280,7 @@ EXCUSED = {
     "sdelib.own.devices.exact_products": "takes nothing",
     "sdelib.own.checkpoints": "takes files; test_training and test_faults damage them",
     "sdelib.own.runs": "inside train; test_training changes one thing at a time",
+    "sdelib.own.specs": "takes networks and files; test_weights",
     "sdelib.own.training.step_generator": "inside train",
     "sdelib.own.training.learning_rate": "inside train",
     "sdelib.predictor_corrector.correct": "inside PredictorCorrector",
