@@ -58,6 +58,12 @@ def main(argv: list[str] | None = None) -> int:
     except torch.cuda.OutOfMemoryError as error:
         mend = "give a smaller --batch, or --device cpu"
         return _refused(args, f"the device has too little memory ({error}): {mend}", 1)
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        sizes = {key: getattr(args, key) for key in ("n", "batch") if hasattr(args, key)}
+        words = " or ".join(f"a smaller --{key} than {value}" for key, value in sizes.items())
+        return _refused(args, f"this machine has too little memory: give {words}", 1)
     except OSError as error:
         return _refused(args, str(error), 1)
     return 0

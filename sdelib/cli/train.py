@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,7 +27,8 @@ from ..networks import Denoiser, ScoreUNet
 from ..own import training, weights
 from ..own.devices import device_name
 from ..score_matching import DenoisingLoss, LadderLoss
-from .common import COUNT, POSITIVE, SEED, chosen_device, number, ratio, writable
+from . import train_options
+from .common import chosen_device, ratio, writable
 
 
 @dataclass
@@ -75,7 +76,12 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(
             "give --checkpoint FILE, --bundle NAME or both: without them nothing would be kept"
         )
-    bundle = weights.BUNDLED / f"{args.bundle}.safetensors" if args.bundle else None
+    about = train_options.about(args)
+    bundle = None if args.bundle is None else weights.place(args.bundle)
+    if bundle is not None and bundle.exists() and not args.force:
+        raise ValueError(f"--bundle {args.bundle} is there: give another name, or --force")
+    if args.extend and args.checkpoint is None:
+        raise ValueError("--extend needs the --checkpoint FILE to go on from")
     for path in (args.checkpoint, bundle):
         if path is not None:
             writable(path)
@@ -85,7 +91,17 @@ def run(args: argparse.Namespace) -> None:
     if args.init is not None:
         _start_from(task.network, args.init)
     data = fashion_mnist(root=args.data)
-    result = training.train(
+    facts = {
+        "command": args.command_line,
+        "data": data.source,
+        "seed": args.seed,
+        "device": device_name(device),
+        "torch": torch.__version__,
+        "sdelib": __version__,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    result = _trained(
+        args,
         task.network,
         task.objective,
         (data.images, data.labels) if task.labels else (data.images,),
@@ -96,24 +112,23 @@ def run(args: argparse.Namespace) -> None:
         ema=args.ema,
         seed=args.seed,
         checkpoint=args.checkpoint,
+        extend=args.extend,
         every=args.every,
         precision=args.precision,
         compiled=args.compile,
         cpu=device.type == "cpu",
+        about=about,
+        provenance=facts,
     )
     if int(os.environ.get("RANK", "0")):
         return
-    facts = {
-        "command": args.command_line,
-        "data": data.source,
-        "steps": args.steps,
-        "seed": args.seed,
-        "mean_loss_of_last_100_steps": round(result.losses[-100:].mean().item(), 5),
-        "device": device_name(device),
-        "torch": torch.__version__,
-        "sdelib": __version__,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
+    facts = (
+        result.provenance
+        | {  # of the run that began it, whatever this command is
+            "steps": args.steps,
+            "mean_loss_of_last_100_steps": round(result.losses[-100:].mean().item(), 5),
+        }
+    )
     if task.ratios:
         facts["ratios"] = task.ratios
     network: Any = result.network.cpu()
@@ -126,6 +141,20 @@ def run(args: argparse.Namespace) -> None:
     print(f"mean loss of the last {last} steps: {facts['mean_loss_of_last_100_steps']}")
     if args.bundle is not None:
         print(f"bundled as {weights.save(args.bundle, network, facts)}")
+        if f"{args.bundle}.onnx" in weights.sums():
+            stale = f"{args.bundle}.onnx was made of the weights that stood here before"
+            print(f"{stale}: tools/once/export_onnx.py makes it anew", file=sys.stderr)
+
+
+def _trained(args: argparse.Namespace, *what: Any, **how: Any) -> training.TrainingResult:
+    try:
+        return training.train(*what, **how)
+    except RuntimeError as error:
+        if not (args.compile and type(error).__module__.startswith("torch._")):
+            raise
+        why = str(error).split("\n", 1)[0]
+        mend = "it needs a compiler of C++; leave it out, or install one"
+        raise ValueError(f"--compile does not work here ({why}): {mend}") from error
 
 
 def kept(args: argparse.Namespace) -> str:
@@ -159,89 +188,4 @@ def _start_from(network: torch.nn.Module, name: str) -> None:
 
 
 def options(p: argparse.ArgumentParser) -> None:
-    p.add_argument(
-        "--what",
-        choices=TASKS,
-        default="unet",
-        help="the network: a U-Net for an SDE, one for a ladder of noise levels, the denoiser, the "
-        "classifier of the metrics, or one of noisy images",
-    )
-    p.add_argument(
-        "--widths",
-        type=number(int, 31),
-        nargs=2,
-        default=[64, 112],
-        metavar="CHANNELS",
-        help="denoiser: channels at half and at quarter size, multiples of 8",
-    )
-    p.add_argument(
-        "--noise-mean", type=number(float, -6, 6), default=-1.2, help="denoiser: mean of ln σ"
-    )
-    p.add_argument(
-        "--noise-std", type=POSITIVE, default=1.4, help="denoiser: standard deviation of ln σ"
-    )
-    p.add_argument(
-        "--spread",
-        type=number(float, -1e-9, 1),
-        default=0.1,
-        help="denoiser: share of the batch with ln σ uniform over all levels",
-    )
-    p.add_argument(
-        "--drop",
-        type=number(float, -1e-9, 1),
-        default=0.1,
-        help="denoiser: share of the labels that are not told",
-    )
-    p.add_argument(
-        "--dropout",
-        type=number(float, -1e-9, 0.9),
-        default=0.0,
-        help="denoiser: share of hidden units left out",
-    )
-    p.add_argument("--flips", action="store_true", help="denoiser: mirror half of the images")
-    p.add_argument(
-        "--no-preconditioning",
-        dest="preconditioned",
-        action="store_false",
-        help="denoiser: let the network give the denoised image itself",
-    )
-    p.add_argument(
-        "--sigma", type=number(float, 1), default=25.0, help="unet: trained on dx = SIGMAᵗ dw"
-    )
-    p.add_argument("--t-power", type=POSITIVE, default=2.0, help="unet: t ~ uᵖ; 1 is uniform")
-    p.add_argument(
-        "--sigma-min",
-        type=POSITIVE,
-        default=0.01,
-        help="ladder: its smallest σ; the largest is the largest distance",
-    )
-    p.add_argument("--steps", type=COUNT, default=4200, help="optimiser steps")
-    p.add_argument("--batch", type=COUNT, default=128, help="images a step")
-    p.add_argument("--lr", type=POSITIVE, default=2e-3, help="largest learning rate")
-    p.add_argument(
-        "--warmup", type=COUNT, default=200, help="steps until the largest learning rate"
-    )
-    p.add_argument(
-        "--ema",
-        type=number(float, -1e-9, 0.99999),
-        default=0.999,
-        help="β of the moving average of the weights",
-    )
-    p.add_argument("--seed", type=SEED, default=0, help="of everything random")
-    p.add_argument(
-        "--checkpoint",
-        type=Path,
-        metavar="FILE",
-        help="written while training; resumed from when it exists",
-    )
-    p.add_argument("--every", type=COUNT, default=200, help="steps between checkpoints")
-    p.add_argument(
-        "--bundle", metavar="NAME", help="save the result as sdelib/bundled/NAME.safetensors"
-    )
-    p.add_argument("--init", metavar="NAME", help="start from these bundled weights")
-    p.add_argument("--precision", choices=("no", "bf16"), default="no", help="mixed precision")
-    p.add_argument("--compile", action="store_true", help="torch.compile the network")
-    p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to train"
-    )
-    p.add_argument("--data", type=Path, metavar="ROOT", help="folder that holds FashionMNIST/raw")
+    train_options.add(p, list(TASKS))

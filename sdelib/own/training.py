@@ -8,19 +8,19 @@ global batches as a run on one.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..checks import positive, require, whole, within
-from .weights import read_tensors, write_tensors
+from .checkpoints import Progress, keepable, resume, save
+from .runs import description
 
 
 class Objective(Protocol):
@@ -34,10 +34,12 @@ class Objective(Protocol):
 @dataclass
 class TrainingResult:
     """network: the exponential moving average, in eval mode.
-    losses: one mean loss a step, shape (steps,)."""
+    losses: one mean loss a step, shape (steps,).
+    provenance: what `train` was told of it, by the run that began it, and its extensions."""
 
     network: nn.Module
     losses: Tensor
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
@@ -63,11 +65,14 @@ def train(
     ema: float = 0.999,
     seed: int = 0,
     checkpoint: str | Path | None = None,
+    extend: bool = False,
     every: int = 200,
     precision: str = "no",
     compiled: bool = False,
     cpu: bool = False,
     progress: bool = True,
+    about: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Minimise E[objective] by AdamW with gradient clipping; return the moving average of the
     weights.
@@ -77,13 +82,17 @@ def train(
 
     data: a tuple of tensors with the same first axis, kept on the CPU; batches go to the device.
     checkpoint: a file written every `every` steps and at the end, atomically. If it exists,
-    training resumes from it; it raises ValueError if it belongs to another run (another network,
-    number of examples, or any other number given here) or is damaged.
+    training resumes from it, bit for bit: the network and its start weights, the objective and the
+    data must be those of the run that wrote it, and so must every number given here.
+    extend: go on from a finished checkpoint to more steps; the learning rate warms up and falls
+    again over the new ones.  about: more that a checkpoint must agree with.
+    provenance: kept in the checkpoint by the run that begins it; the result has it.
     precision: "no" (float32) or "bf16".  compiled: torch.compile the network.
     cpu: stay on the CPU.
     Under `accelerate launch` each process takes its share of every batch.
-    Raises ValueError for bad numbers, and when the loss stops being finite (the last checkpoint
-    stays).
+    Raises ValueError for bad numbers; for a checkpoint that is damaged or belongs to another run,
+    by what differs; before the first step, for a network that could not be resumed; and when the
+    loss stops being finite (the last checkpoint stays).
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -102,39 +111,38 @@ def train(
     cure = f"give a multiple of the {processes} processes"
     require(batch_size % processes == 0, "batch_size", batch_size, cure)
     share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
-    run = {
-        "network": type(network).__name__,
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "examples": n,
-        "steps": steps,
-        "batch_size": batch_size,
-        "lr": lr,
-        "warmup": warmup,
-        "seed": seed,
-        "ema": ema,
-        "precision": precision,
-    }
-
+    _trainable(network)
     network.train()
     average = {name: p.detach().clone() for name, p in network.named_parameters()}
     losses = torch.full((steps,), math.nan)
-    first, moments = 0, None
-    if checkpoint is not None and Path(checkpoint).exists():
-        first, moments = _load(Path(checkpoint), run, network, average, losses)
+    run, done = {}, Progress(provenance=dict(provenance or {}))
+    if checkpoint is not None:
+        keepable(network)
+        numbers = dict(steps=steps, batch_size=batch_size, lr=lr, warmup=warmup, seed=seed, ema=ema)
+        numbers |= {"precision": precision, "compiled": compiled, "examples": n}
+        run = description(network, objective, data, dict(about or {}) | numbers)
+    there = checkpoint is not None and Path(checkpoint).exists()
+    cure = f"there is no finished checkpoint to go on from: {checkpoint}"
+    require(there or not extend, "extend", extend, cure)
+    if checkpoint is not None and there:
+        done = resume(Path(checkpoint), run, network, average, losses, extend)
+    begin = done.ends[-1] if done.ends else 0  # of the schedule
+    if extend and done.step == begin < steps:
+        words = f"a warm-up of {warmup} steps, then a cosine from {lr} to 0"
+        part = {"from": begin, "to": steps, "learning_rate": words, **(provenance or {})}
+        done.provenance["extended"] = [*done.provenance.get("extended", []), part]
 
     optimizer = torch.optim.AdamW(network.parameters(), lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
-    if moments is not None:
-        for name, p in network.named_parameters():
-            optimizer.state[p] = {
-                key: moments[key, name] for key in ("step", "exp_avg", "exp_avg_sq")
-            }
+    for name, p in network.named_parameters():
+        if name in done.moments:
+            optimizer.state[p] = done.moments[name]
     model, optimizer = accelerator.prepare(network, optimizer)
     average = {name: a.to(accelerator.device) for name, a in average.items()}
     forward = torch.compile(model) if compiled else model
 
     bar = tqdm(
-        range(first, steps),
-        initial=first,
+        range(done.step, steps),
+        initial=done.step,
         total=steps,
         desc="training",
         mininterval=0.5,
@@ -142,7 +150,7 @@ def train(
     )
     for step in bar:
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, lr, warmup)
+            group["lr"] = learning_rate(step - begin, steps - begin, lr, warmup)
         generator = step_generator(seed, step)
         index = _batch(n, batch_size, seed, step)
         batch = tuple(d[index] for d in data)
@@ -160,18 +168,29 @@ def train(
         beta = min(ema, (1 + step) / (10 + step))
         with torch.no_grad():
             for name, p in network.named_parameters():
-                average[name].lerp_(p, 1 - beta)
+                inexact = p.is_floating_point() or p.is_complex()
+                average[name].lerp_(p, 1 - beta) if inexact else average[name].copy_(p)
         if step % 20 == 0:
             bar.set_postfix(loss=f"{losses[max(0, step - 99) : step + 1].nanmean():.4f}")
         due = (step + 1) % every == 0 or step + 1 == steps
         if checkpoint is not None and accelerator.is_main_process and due:
-            _save(Path(checkpoint), run, step + 1, network, average, optimizer, losses)
+            done.step = step + 1
+            save(Path(checkpoint), run, done, network, average, optimizer, losses)
 
     network = accelerator.unwrap_model(model)
     with torch.no_grad():
         for name, p in network.named_parameters():
             p.copy_(average[name])
-    return TrainingResult(network.eval(), losses)
+    return TrainingResult(network.eval(), losses, done.provenance)
+
+
+def _trainable(network: nn.Module) -> None:
+    """Raise ValueError for a network without a weight that could be trained."""
+    for name, p in network.named_parameters():
+        lazy = isinstance(p, nn.parameter.UninitializedParameter)
+        require(not lazy, f"network.{name}", type(p).__name__, "call the network once, first")
+    kind, cure = type(network).__name__, "none of its parameters asks for a gradient"
+    require(any(p.requires_grad for p in network.parameters()), "network", kind, cure)
 
 
 def _examples(data: Sequence[Tensor], batch_size: int) -> int:
@@ -179,8 +198,10 @@ def _examples(data: Sequence[Tensor], batch_size: int) -> int:
     cure = "give a tuple of tensors, such as (images,)"
     require(not isinstance(data, Tensor) and len(data) > 0, "data", data, cure)
     lengths = [len(d) for d in data]
-    cure = f"give tensors of one length, at least batch_size = {batch_size}"
-    require(batch_size <= min(lengths) == max(lengths), "lengths of data", lengths, cure)
+    cure = "give tensors of one length"
+    require(min(lengths) == max(lengths), "lengths of data", lengths, cure)
+    cure = f"give at most {lengths[0]}, the number of examples"
+    require(batch_size <= lengths[0], "batch_size", batch_size, cure)
     return lengths[0]
 
 
@@ -191,60 +212,3 @@ def _batch(n: int, batch_size: int, seed: int, step: int) -> Tensor:
     epoch, k = divmod(step, per_epoch)
     order = torch.randperm(n, generator=step_generator(seed, -1 - epoch))
     return order[k * batch_size : (k + 1) * batch_size]
-
-
-def _save(
-    path: Path, run: dict, step: int, network: nn.Module, average: dict, optimizer, losses: Tensor
-) -> None:
-    tensors = {f"model.{k}": v for k, v in network.state_dict().items()}
-    tensors |= {f"ema.{k}": v for k, v in average.items()}
-    for name, p in network.named_parameters():
-        tensors |= {f"{key}.{name}": torch.as_tensor(v) for key, v in optimizer.state[p].items()}
-    tensors |= {"losses": losses, "rng": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["rng_cuda"] = torch.cuda.get_rng_state()
-    write_tensors(
-        path,
-        tensors,
-        {
-            "run": json.dumps(run, sort_keys=True, default=lambda number: number.item()),
-            "step": str(step),
-        },
-    )
-
-
-def _load(path: Path, run: dict, network: nn.Module, average: dict, losses: Tensor):
-    tensors, meta = read_tensors(path)
-    if "run" not in meta:
-        raise ValueError(
-            f"checkpoint {path} holds no training state; give the path of a checkpoint that "
-            "`train` wrote"
-        )
-    there = json.loads(meta["run"])
-    for key, value in run.items():
-        if there.get(key) != value:
-            raise ValueError(
-                f"checkpoint {path} belongs to a run with {key} = {there.get(key)!r}, not "
-                f"{value!r}: give another path, or delete it"
-            )
-    moments = {
-        (key, name): f"{key}.{name}"
-        for name in average
-        for key in ("step", "exp_avg", "exp_avg_sq")
-    }
-    model = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    wanted = {*moments.values(), *(f"ema.{name}" for name in average), "losses", "rng"}
-    gone = sorted(wanted - tensors.keys()) or sorted(network.state_dict().keys() ^ model.keys())
-    if gone:
-        raise ValueError(
-            f"checkpoint {path} was written by another version of sdelib (its {gone[0]} does not "
-            "fit): give another path, or delete it"
-        )
-    network.load_state_dict(model)
-    for name in average:
-        average[name].copy_(tensors[f"ema.{name}"])
-    losses.copy_(tensors["losses"])
-    torch.set_rng_state(tensors["rng"])
-    if "rng_cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["rng_cuda"])
-    return int(meta["step"]), {key: tensors[stored] for key, stored in moments.items()}

@@ -1,26 +1,26 @@
-"""Weights in safetensors, never pickled: the bundled networks of the book, and the training's
-checkpoints.
+"""Weights in safetensors, never pickled: the bundled networks of the book, networks of one's own,
+and the training's checkpoints.
 
+A bare name is that of a bundled network; what has a slash or a suffix is a file of one's own.
 Every write is atomic: a temporary file beside the target, flushed to the disk, then renamed.
 `sdelib/bundled/SHA256SUMS` holds the hash of each bundled file; a file that differs is refused.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import importlib
 import json
 import os
-from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from ..checks import require
+from .specs import rebuilt, spec_of
+
 BUNDLED = Path(__file__).parents[1] / "bundled"
-ROOT = __name__.partition(".")[0]
 
 
 def sha256(path: Path) -> str:
@@ -57,15 +57,20 @@ def atomic(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write tensors and string metadata to a safetensors file, atomically."""
+    """Write tensors and string metadata to a safetensors file, atomically. Tensors that share
+    memory, as tied layers do, are written each."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    apart, memory = {}, set()
+    for name, tensor in tensors.items():
+        t = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+        apart[name] = t.clone() if t.untyped_storage().data_ptr() in memory else t
+        memory.add(t.untyped_storage().data_ptr())
 
     def write(temporary: Path) -> None:
         try:
-            save_file(tensors, temporary, metadata=metadata)
+            save_file(apart, temporary, metadata=metadata)
         except SafetensorError as error:  # how it says that the disk is full
             raise OSError(str(error)) from error
 
@@ -81,7 +86,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is not a whole safetensors file ({error}): delete it, or fetch it again"
+            f"{path} is not a whole safetensors file ({error}): give another, or fetch it again"
         ) from error
 
 
@@ -124,105 +129,107 @@ def record(file: str) -> None:
     atomic(BUNDLED / "SHA256SUMS", lambda p: p.write_text(text, encoding="utf-8"))
 
 
-def save(name: str, network: nn.Module, provenance: dict) -> Path:
-    """Bundle a network as sdelib/bundled/<name>.safetensors in half precision, and record its hash.
+def place(name: str) -> Path:
+    """sdelib/bundled/<name>.safetensors.  Raises ValueError for a name that is not one of a file in
+    that folder."""
+    bare = Path(name).stem == name != "" and name[0] != "." and not set(name) & set("/\\:\0")
+    cure = "a bundled name is a bare one, without a folder and a suffix: give such as mine"
+    require(bare, "name", name, cure)
+    return BUNDLED / f"{name}.safetensors"
 
-    network: of a class of sdelib, whose `config` holds the arguments that it was made of.
+
+def own(name: str | Path) -> Path | None:
+    """The path of a file of one's own; None where the name is that of a bundled network."""
+    path = Path(name)
+    is_file = isinstance(name, Path) or "/" in str(name) or len(path.parts) > 1 or path.suffix
+    return path.expanduser() if is_file else None
+
+
+def save(
+    name: str | Path,
+    network: nn.Module,
+    provenance: Mapping[str, Any] | None = None,
+    *,
+    data: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a network to a file of one's own, in the precision that it has; or, by a bare name,
+    bundle it as sdelib/bundled/<name>.safetensors in half precision, and record its hash.
+
+    network: one of sdelib; a file takes any other too, and `load` is then given one to fill.
     provenance: where the weights come from: command, data, steps, device, versions, seed, date.
+    data: what is to be known of the data, such as class names, shape and range; see `data_of`.
     Raises ValueError for a network that could not be loaded again.
     """
-    spec = _spec(network)
-    half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
-    path = BUNDLED / f"{name}.safetensors"
-    write_tensors(path, half, {"spec": json.dumps(spec), "provenance": json.dumps(provenance)})
+    path, tensors = own(name), network.state_dict()
+    for key, value in tensors.items():
+        require(isinstance(value, Tensor), f"network.{key}", value, "only tensors can be saved")
+    words = {"provenance": json.dumps(dict(provenance or {}))}
+    words |= {"data": json.dumps(dict(data))} if data else {}
+    if path is not None:
+        require(not path.is_dir(), "name", str(path), "it is a folder: give a file in it")
+        try:
+            spec = spec_of(network)
+        except ValueError:  # a class of one's own
+            spec = {"class": f"{type(network).__module__}.{type(network).__qualname__}"}
+        write_tensors(path, tensors, words | {"spec": json.dumps(spec)})
+        return path
+    path, spec = place(str(name)), spec_of(network)
+    half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+    write_tensors(path, half, words | {"spec": json.dumps(spec)})
     record(path.name)
     return path
 
 
-def load(name: str) -> Any:
-    """The bundled network called `name`, in float32 on the CPU, in eval mode, without gradients.
+def load(name: str | Path, network: nn.Module | None = None) -> Any:
+    """The network of a file, in the precision of the file, or the bundled one of this name, in
+    float32; on the CPU, in eval mode, without gradients.
 
+    network: to be filled, where the file holds a network of a class of one's own.
     Raises ValueError when there is no such name, or when the file is missing, damaged or of another
-    version of sdelib.
+    version of sdelib, and for a network that the weights do not fit.
     """
-    if name not in names():
+    path = own(name)
+    if path is None and name not in names():
         raise ValueError(f"no bundled weights are called {name!r}; there are {names()}")
-    tensors, meta = read_tensors(checked(f"{name}.safetensors"))
+    tensors, meta = _read(name)
+    file = f"{name}.safetensors" if path is None else str(path)
     if "spec" not in meta:
-        raise ValueError(f"{name}.safetensors holds {sorted(tensors)}, and no network")
+        raise ValueError(f"{file} holds {sorted(tensors)}, and no network")
     spec = json.loads(meta["spec"])
-    if "config" not in spec:
-        raise ValueError(
-            f"{name}.safetensors was written before a spec named its class in full: "
-            "run tools/once/weights_that_name_their_class.py, or bundle the network again"
-        )
+    if "config" not in spec and network is None:
+        mend = f"give one to fill, load({str(name)!r}, network)"
+        if path is None:
+            mend = "run tools/once/weights_that_name_their_class.py, or bundle the network again"
+        raise ValueError(f"{file} says of its network {spec}, and not how it is rebuilt: {mend}")
     try:
-        network = _rebuilt(spec).float()
+        network = (rebuilt(spec) if network is None else network).float()
+        for key, p in (*network.named_parameters(), *network.named_buffers()):
+            if path is not None and key in tensors and p.dtype != tensors[key].dtype:
+                p.data = p.data.to(tensors[key].dtype)
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # class, arguments or tensors
         raise ValueError(
-            f"{name}.safetensors was written by another version of sdelib ({error}): "
-            "update sdelib, or bundle the network again"
+            f"{file} was written by another version of sdelib, or of another network ({error}): "
+            "update sdelib, or save the network again"
         ) from error
     return network.eval().requires_grad_(False)
 
 
-def provenance(name: str) -> dict:
-    """Where the bundled weights called `name` come from."""
-    return json.loads(read_tensors(checked(f"{name}.safetensors"))[1]["provenance"])
+def provenance(name: str | Path) -> dict:
+    """Where the weights of this file or bundled name come from."""
+    return json.loads(_read(name)[1]["provenance"])
 
 
-MOVED = {"sdelib.denoiser.Denoiser": "sdelib.networks.Denoiser"}
-"""Classes that have another full name than when the first files with them were written."""
-
-# ---- A spec says how a network is rebuilt: {"class": "sdelib.networks.Denoiser", "config":
-#      {argument: value}}; a process among the values is {"class": "sdelib.families.VE", …}.
+def data_of(name: str | Path) -> dict:
+    """What a file says of the data of its network; nothing where it was told nothing."""
+    return json.loads(_read(name)[1].get("data", "{}"))
 
 
-def _spec(network: Any) -> dict:
-    if not hasattr(network, "config"):
-        raise ValueError(
-            f"network is a {type(network).__name__} without `config`, the arguments that it was "
-            "made of: it could not be loaded again"
-        )
-
-    def spec(value: Any) -> Any:
-        if is_dataclass(value) and not isinstance(value, type):
-            return {"class": _name(value), **asdict(value)}
-        return value
-
-    values = {key: spec(value) for key, value in network.config.items()}
-    return {"class": _name(network), "config": values}
-
-
-def _name(thing: object) -> str:
-    """The full name of the thing's class, by which `_class` finds it again."""
-    module, name = type(thing).__module__, type(thing).__qualname__
-    room = module.rpartition(".")[0]
-    if room != ROOT and getattr(importlib.import_module(room or module), name, None) is type(thing):
-        module = room  # the room that offers it, whatever the file there is called
-    _class(f"{module}.{name}")
-    return f"{module}.{name}"
-
-
-def _class(path: str) -> type:
-    """The class with this full name: a network or a dataclass, from a module of sdelib. No other
-    module is imported."""
-    module, _, name = MOVED.get(path, path).rpartition(".")
-    known = None
-    if module.startswith(f"{ROOT}."):
-        with contextlib.suppress(ModuleNotFoundError):
-            known = getattr(importlib.import_module(module), name, None)
-    if not (isinstance(known, type) and (issubclass(known, nn.Module) or is_dataclass(known))):
-        raise ValueError(f"class = {path!r} is no network and no process of this {ROOT}")
-    return known
-
-
-def _rebuilt(spec: dict) -> nn.Module:
-    config = {
-        key: _class(value["class"])(**{k: v for k, v in value.items() if k != "class"})
-        if isinstance(value, dict)
-        else value
-        for key, value in spec["config"].items()
-    }
-    return _class(spec["class"])(**config)
+def _read(name: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    path = own(name)
+    if path is None:
+        return read_tensors(checked(f"{name}.safetensors"))
+    require(
+        path.is_file(), "name", str(path), "there is no such file; a bare name is a bundled one"
+    )
+    return read_tensors(path)

@@ -266,7 +266,7 @@ def interrupt(*args, **how):
 def test_a_run_without_chunks_that_was_stopped_keeps_nothing(
     bundled, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("sdelib.sampling.sample_images", interrupt)
+    monkeypatch.setattr("sdelib.own.sampling.sample_images", interrupt)
     assert draw(tmp_path / "a.npz") == 130
     assert "--chunk" in capsys.readouterr().err and not (tmp_path / "a.npz").exists()
 
@@ -678,7 +678,7 @@ def test_train_from_bundled_weights(bundled, stand_in, tmp_path, capsys):
         mine.last.weight, weights.load("start").last.weight
     )
     assert (
-        small_train(tmp_path, "--init", "unet-sigma25", "--bundle", "mine") == 2
+        small_train(tmp_path, "--init", "unet-sigma25", "--bundle", "x") == 2
     )  # the small one of this test
     assert "[16, 24]" in capsys.readouterr().err
 
@@ -811,6 +811,14 @@ def test_a_network_of_a_ladder_serves_the_ratios_of_its_ladder(tmp_path, capsys)
         (["--bundle", "x", "--sigma", "0.5"], ["--sigma", "above 1"]),
         (["--bundle", "x", "--data", "/nowhere"], ["/nowhere", "no Fashion-MNIST"]),
         (["--bundle", "x", "--init", "nothing"], ["'nothing'"]),
+        (["--bundle", "x", "--what", "unet", "--widths", 32, 64], ["--widths", "--what denoiser"]),
+        (["--bundle", "x", "--what", "denoiser", "--widths", 33, 47], ["(33, 47)", "of 8"]),
+        (["--bundle", "x", "--what", "denoiser", "--sigma", 30], ["--sigma", "--what unet"]),
+        (["--bundle", "x", "--what", "ladder", "--flips"], ["--flips", "--what denoiser"]),
+        (["--bundle", "x", "--no-preconditioning"], ["--no-preconditioning", "--what denoiser"]),
+        (["--bundle", "denoiser"], ["--bundle denoiser", "--force"]),
+        (["--bundle", "x", "--extend"], ["--extend", "--checkpoint"]),
+        (["--bundle", "x", "--batch", 1_000_000], ["batch_size = 1000000", "at most 1600"]),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
@@ -818,6 +826,119 @@ def test_train_refuses(bundled, stand_in, tmp_path, capsys, options, words):
     assert call("train", "--steps", 1, "--device", "cpu", *options) == 2
     said = capsys.readouterr().err
     assert all(word in said for word in words), said
+
+
+@pytest.mark.fault
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+@pytest.mark.parametrize("name", ["../../x", "a/b", "/tmp/x", "..", ".x", "a\\b", ""])
+def test_nothing_is_bundled_outside_the_folder(bundled, stand_in, tmp_path, capsys, name):
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    assert small_train(tmp_path, "--bundle", name) == 2
+    said = capsys.readouterr().err
+    assert f"name = {name!r}" in said and "training" not in said
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_what_is_bundled_is_replaced_by_force_only(bundled, stand_in, tmp_path, capsys):
+    before, one = weights.sums(), ["--what", "classifier", "--bundle", "classifier"]
+    (bundled / "classifier.onnx").write_bytes(b"")
+    weights.record("classifier.onnx")
+    assert small_train(tmp_path, *one, steps=1) == 2
+    assert weights.sums().items() >= before.items()
+    assert small_train(tmp_path, *one, "--force", steps=1) == 0
+    assert weights.sums()["classifier.safetensors"] != before["classifier.safetensors"]
+    assert "classifier.onnx" in capsys.readouterr().err  # which is made of the former ones
+
+
+DENOISER = ["--what", "denoiser", "--widths", 32, 32]
+START = ["--what", "denoiser", "--widths", 32, 32, "--init", "denoiser"]
+
+
+@pytest.mark.fault
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+@pytest.mark.parametrize(
+    "first, then, words",
+    [
+        (["--sigma", 25], ["--sigma", 50], "--sigma = 25.0, not 50.0"),
+        ([], ["--t-power", 1], "--t-power = 2.0, not 1.0"),
+        ([], ["--what", "ladder"], "--what = 'unet', not 'ladder'"),
+        ([], ["--init", "unet-sigma25-wide"], "--init = None, not 'unet-sigma25-wide'"),
+        (DENOISER, [*DENOISER, "--noise-std", 1], "--noise-std = 1.4, not 1.0"),
+        (DENOISER, [*DENOISER, "--noise-mean", 1], "--noise-mean = -1.2, not 1.0"),
+        (DENOISER, [*DENOISER, "--drop", 0.2], "--drop = 0.1, not 0.2"),
+        (DENOISER, [*DENOISER, "--flips"], "--flips = False, not True"),
+        (DENOISER, START, "--init = None, not 'denoiser'"),
+        ([], ["--lr", 1], "lr = 0.002, not 1.0"),
+    ],
+)
+def test_a_checkpoint_is_not_handed_out_as_that_of_another_run(
+    bundled, stand_in, tmp_path, capsys, first, then, words
+):
+    torch.manual_seed(1)
+    weights.save("unet-sigma25-wide", ScoreUNet(VE.power(25.0)), {})
+    keep = ["--checkpoint", tmp_path / "run.safetensors", "--bundle"]
+    assert small_train(tmp_path, *first, *keep, "a", steps=1) == 0
+    before = (tmp_path / "run.safetensors").read_bytes()
+    assert small_train(tmp_path, *then, *keep, "b", steps=1) == 2
+    assert words in capsys.readouterr().err and "b" not in weights.names()
+    assert (tmp_path / "run.safetensors").read_bytes() == before
+
+
+@pytest.mark.fault
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_the_data_belong_to_a_checkpoint(bundled, stand_in, tmp_path, capsys):
+    """As many images, and one grey level changed."""
+    keep = ["--what", "classifier", "--checkpoint", tmp_path / "run.safetensors"]
+    assert small_train(tmp_path, *keep, steps=1) == 0
+    with np.load(bundled / "fallback.npz") as f:
+        images, labels = f["images"].copy(), f["labels"]
+    images[0, 0, 0] ^= 1
+    np.savez_compressed(bundled / "fallback.npz", images=images, labels=labels)
+    weights.record("fallback.npz")
+    assert small_train(tmp_path, *keep, steps=1) == 2
+    assert "data = '2 tensors, SHA-256 " in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_the_provenance_is_that_of_the_run_and_of_its_extensions(
+    bundled, stand_in, tmp_path, capsys
+):
+    keep = ["--what", "classifier", "--checkpoint", tmp_path / "run.safetensors"]
+    assert small_train(tmp_path, *keep, steps=2) == 0
+    assert small_train(tmp_path, *keep, "--bundle", "again", steps=2) == 0
+    assert "again" not in weights.provenance("again")["command"]  # that command trained nothing
+    assert small_train(tmp_path, *keep, "--bundle", "x", steps=3) == 2
+    assert "steps = 2, not 3" in capsys.readouterr().err
+    assert small_train(tmp_path, *keep, "--bundle", "longer", "--extend", steps=3) == 0
+    facts = weights.provenance("longer")
+    (part,) = facts["extended"]
+    assert facts["steps"] == 3 and "--extend" not in facts["command"]
+    assert "--extend" in part["command"] and (part["from"], part["to"]) == (2, 3)
+    assert "a cosine" in part["learning_rate"]
+
+
+@pytest.mark.fault
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_compile_without_a_compiler(bundled, stand_in, tmp_path, capsys, monkeypatch):
+    def no_compiler(*args, **how):
+        raise torch._dynamo.exc.TorchDynamoException("InvalidCxxCompiler\nand much more")
+
+    monkeypatch.setattr(ClassificationLoss, "__call__", no_compiler)
+    one = ["--what", "classifier", "--compile", "--checkpoint", tmp_path / "run.safetensors"]
+    assert small_train(tmp_path, *one, steps=1) == 2
+    said = capsys.readouterr().err
+    assert "--compile" in said and "InvalidCxxCompiler" in said and "much more" not in said
+
+
+@pytest.mark.fault
+def test_more_images_than_memory(bundled, tmp_path, capsys, monkeypatch):
+    def too_many(*args, **how):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate …")
+
+    monkeypatch.setattr("sdelib.own.sampling.sample_images", too_many)
+    assert draw(tmp_path / "x.npz", n=1000) == 1
+    assert "--n than 1000" in capsys.readouterr().err
 
 
 # ---- evaluate

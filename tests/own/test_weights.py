@@ -4,14 +4,16 @@ mend."""
 import json
 import re
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
 
 from sdelib.book.classifier import GarmentClassifier
 from sdelib.families import VE, VP, SubVP
-from sdelib.networks import Denoiser, ScoreMLP, ScoreUNet
-from sdelib.own import weights
+from sdelib.flow_matching import StraightPath
+from sdelib.networks import Denoiser, ScoreMLP, ScoreUNet, VelocityMLP
+from sdelib.own import specs, weights
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def test_the_file_says_how_its_network_is_rebuilt(bundled):
 def test_a_file_that_names_its_class_by_a_former_name_is_still_read(bundled):
     weights.save("net", Denoiser((16, 16)), {})
     assert spec_of("net")["class"] == "sdelib.networks.Denoiser"
-    for old, new in weights.MOVED.items():
+    for old, new in specs.MOVED.items():
         with_spec(bundled, spec_of("net") | {"class": old})
         assert new == "sdelib.networks.Denoiser" and type(weights.load("net")) is Denoiser
 
@@ -216,6 +218,96 @@ def test_tensors_that_are_no_network(bundled):
     weights.record("moments.safetensors")
     with pytest.raises(ValueError, match=r"moments\.safetensors holds \['mean'\], and no network"):
         weights.load("moments")
+
+
+# ---- a file of one's own
+
+
+def test_a_slash_or_a_suffix_makes_a_file():
+    files = ["./a", "a.b", "x/y", Path("a"), Path("..") / "a"]
+    assert [weights.own(name) for name in files] == [Path(name) for name in files]
+    assert not any(map(weights.own, ("a", "a é", "..", ".x", "")))
+    assert weights.own("~/a") == Path.home() / "a"
+
+
+class Own(torch.nn.Module):
+    """No `config`, two layers that share a weight, a buffer."""
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.body = torch.nn.Sequential(
+            torch.nn.Linear(width, width), torch.nn.Linear(width, width)
+        )
+        self.body[1].weight = self.body[0].weight
+        self.register_buffer("seen", torch.arange(width))
+
+
+@pytest.mark.parametrize("name", ["net.safetensors", "deep/net", "ünd so.weights"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ScoreMLP(VP(), width=16),
+        lambda: ScoreUNet(StraightPath(), (16, 24)),
+        lambda: VelocityMLP(StraightPath(), width=16),
+        lambda: Denoiser((16, 16), classes=0),
+    ],
+)
+def test_a_file_keeps_the_precision_of_training(bundled, make, dtype, name):
+    network = random(make()).to(dtype)
+    path = weights.save(bundled / name, network)
+    assert path == bundled / name and weights.names() == [] and weights.provenance(path) == {}
+    for there in (path, str(path)):
+        back = weights.load(there)
+        assert type(back) is type(network) and back.config == network.config
+        for key, p in network.state_dict().items():
+            q = back.state_dict()[key]
+            assert q.dtype == p.dtype and torch.equal(p, q), key
+        assert not back.training and not any(p.requires_grad for p in back.parameters())
+
+
+@pytest.mark.parametrize("make", [lambda: ScoreUNet(StraightPath(), (16, 24)), VelocityMLP])
+def test_a_network_of_any_path_is_bundled_and_loaded(bundled, make):
+    network = make(StraightPath()) if make is VelocityMLP else make()
+    weights.save("net", network)
+    assert weights.load("net").config == network.config
+
+
+def test_a_network_of_a_class_of_ones_own(bundled):
+    """Nothing outside the package is imported: the file fills a network that is given."""
+    network = random(Own())
+    facts = {"class_names": ["a", "b"], "shape": [1, 8, 8], "range": [-1.0, 1.0]}
+    path = weights.save(bundled / "own.safetensors", network, {"steps": 3}, data=facts)
+    assert weights.provenance(path) == {"steps": 3} and weights.data_of(path) == facts
+    back = weights.load(path, Own())
+    assert back.body[0].weight is back.body[1].weight and torch.equal(back.seen, network.seen)
+    assert torch.equal(back.body[0].weight, network.body[0].weight)
+    with pytest.raises(ValueError, match=r"own\.safetensors.*Own.*load\("):
+        weights.load(path)
+    with pytest.raises(ValueError, match=r"(?s)own\.safetensors .*size mismatch"):
+        weights.load(path, Own(5))
+    assert weights.data_of(weights.save(bundled / "b.safetensors", network)) == {}
+
+
+@pytest.mark.fault
+def test_a_file_of_ones_own_that_is_not_there_or_damaged(bundled):
+    with pytest.raises(ValueError, match="name = .*gone.safetensors"):
+        weights.load(bundled / "gone.safetensors")
+    with pytest.raises(ValueError, match="name = .*folder"):
+        weights.save(bundled, Own())
+    path = weights.save(bundled / "net.safetensors", ScoreMLP(VP(), width=16))
+    path.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(ValueError, match=r"net\.safetensors is not a whole") as error:
+        weights.load(path)
+    assert "delete" not in str(error.value)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", ["..", ".x", ""])
+def test_a_bundled_name_is_a_bare_one(bundled, name):
+    with pytest.raises(ValueError, match=re.escape(f"name = {name!r}")):
+        weights.save(name, ScoreMLP(VP(), width=16))
+    assert list(bundled.iterdir()) == []
 
 
 @pytest.mark.fault
