@@ -37,12 +37,10 @@ from sdelib import (
     inverse_problems,
     langevin,
     likelihood,
-    metrics,
     networks,
     predictor_corrector,
     probability_flow,
     reversal,
-    sampling,
     score_matching,
     solvers,
     stepping,
@@ -51,7 +49,7 @@ from sdelib import (
 from sdelib.book import classifier, data, plotting, state_rules, toys
 from sdelib.book import four_errors as errors
 from sdelib.checks import finite
-from sdelib.own import by_name, dequantisation, devices, operators
+from sdelib.own import by_name, dequantisation, devices, metrics, operators, sampling
 from sdelib.widgets import frames
 
 configuration.set_hypothesis_home_dir(
@@ -623,9 +621,9 @@ torch.manual_seed(0)
 NETWORKS = {
     networks.ScoreMLP: networks.ScoreMLP(families.VE(), width=16),
     networks.ScoreUNet: networks.ScoreUNet(families.VE(), (16, 16)),
-    flow_matching.VelocityMLP: flow_matching.VelocityMLP(families.VE(), width=16),
+    networks.VelocityMLP: networks.VelocityMLP(families.VE(), width=16),
 }
-DENOISER = denoiser.Denoiser((16, 16)).requires_grad_(False)
+DENOISER = networks.Denoiser((16, 16)).requires_grad_(False)
 CLASSIFIER = classifier.GarmentClassifier(8, 12).requires_grad_(False)
 NOISY = classifier.NoisyClassifier((16, 16)).requires_grad_(False)
 LABEL = often((None, 3), -1, 10, -2, 2.5)
@@ -648,13 +646,13 @@ def test_unet(f, draw):
     )
 
 
-@fuzzed(denoiser.Denoiser, classifier.NoisyClassifier, classifier.GarmentClassifier)
+@fuzzed(networks.Denoiser, classifier.NoisyClassifier, classifier.GarmentClassifier)
 def test_networks_of_noisy_images(f, draw):
     x = points(draw, IMAGES)
     if f is classifier.GarmentClassifier:
         return CLASSIFIER(x), CLASSIFIER.embed(x)
     sigma = time(draw, x, POSITIVE)
-    return shaped(DENOISER(x, sigma, draw(LABEL)), x) if f is denoiser.Denoiser else NOISY(x, sigma)
+    return shaped(DENOISER(x, sigma, draw(LABEL)), x) if f is networks.Denoiser else NOISY(x, sigma)
 
 
 @fuzzed(
@@ -1272,11 +1270,11 @@ EXCUSED = {
     "sdelib.grids.uniform_grid": "uniform_times in another form",
     "sdelib.grids.two_times": "inside the grids",
     "sdelib.integration.fits": "inside integrate",
-    "sdelib.networks.fits": "inside the networks",
-    "sdelib.networks.silent": "inside the networks",
-    "sdelib.networks.NoiseEmbedding": "inside the networks",
-    "sdelib.networks.ResBlock": "inside the networks",
-    "sdelib.networks.Attention": "inside the networks",
+    "sdelib.networks.layers.fits": "inside the networks",
+    "sdelib.networks.layers.silent": "inside the networks",
+    "sdelib.networks.layers.NoiseEmbedding": "inside the networks",
+    "sdelib.networks.layers.ResBlock": "inside the networks",
+    "sdelib.networks.layers.Attention": "inside the networks",
     "sdelib.own.devices.exact_products": "takes nothing",
     "sdelib.own.checkpoints": "takes files; test_training and test_faults damage them",
     "sdelib.own.runs": "inside train; test_training changes one thing at a time",
@@ -1289,6 +1287,11 @@ EXCUSED = {
     "sdelib.reversal.forward_of": "takes an SDE",
     "sdelib.sdes.pull_back": "inside the probe and Milstein's step",
     "sdelib.stepping": "what a step is; every step is fuzzed",
+    "sdelib.book.figures": "draw what a chapter computed; the chapters run them",
+    "sdelib.book.one_pixel": "one chapter's sum on one pixel; test_one_pixel",
+    "sdelib.book.peers": "reads one table; test_peers",
+    "sdelib.book.quality_table": "reads one table; test_quality_table",
+    "sdelib.book.quadrature": "one chapter's sum over nodes; test_quadrature",
     "sdelib.book.data.stand_in": "takes a flag",
     "sdelib.book.baking": "recipes with fixed arguments; test_baking runs them",
     "sdelib.book.exercises": "answers of readers; test_exercises gives right and wrong ones",
@@ -1307,7 +1310,7 @@ EXCUSED = {
     "sdelib.sdes.GaussianSDE": "abstract; all that it defines is fuzzed in its five kinds",
     "sdelib.own.devices.on_gpu": "takes a network; test_networks and test_gpu",
     "sdelib.own.devices.device_name": "takes a device; test_networks and test_gpu",
-    "sdelib.networks.ScoreNetwork": "abstract",
+    "sdelib.networks.scores.ScoreNetwork": "abstract",
     "sdelib.inverse_problems.Operator": "abstract",
     "sdelib.inverse_problems.measured": "judges y inside posterior_score, Replacement and DPS",
     "sdelib.inverse_problems.conjugate_gradients": "the solver inside posterior_score",
