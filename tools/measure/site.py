@@ -47,7 +47,7 @@ FIELDS = [
 ]
 
 FORM = """() => {
-  const article = document.querySelector("article.bd-article");
+  const article = document.querySelector("article.bd-article") ?? document.body;
   const box = e => e.getBoundingClientRect();
   const top = e => box(e).top + scrollY, all = q => [...article.querySelectorAll(q)].filter(e =>
     e.checkVisibility() && box(e).height > 1 && !e.closest(".toggle-hidden"));
