@@ -105,7 +105,8 @@ functions in `sdelib/book/figures/`.""",
     ("## What you found", None, {}),
     (
         """worst = (mean.abs() / error).max()
-say(f"- The mean of the score of {{n:,}} draws is zero within {{worst:.1f}} standard errors.")""",
+say(f"- The mean of the score of {{n:,}} draws is zero within "
+    f"{{worst:.1f}} standard errors.")""",
         ["remove-input"],
         {},
     ),
