@@ -9,7 +9,7 @@ it opens by Enter and without JavaScript. Titles of the folds: what their code m
 A picture of several panels (cell metadata `figure: {panels: 3}`) is cut at its white gutters, so
 that the panels stand side by side on a wide screen and one below the other on a phone; each shows
 its part of the one file. `figure: {garments: true}` marks pictures that keep their grey levels in
-the dark theme.
+the dark theme, and `as_is: true` others whose colours mean something by themselves.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ class Fold(SphinxPostTransform):
         for cell in self.document.findall(is_cell):
             wish = cell["cell_metadata"].get("figure", {})
             for image in list(cell.findall(nodes.image)) if wish else ():
-                if wish.get("garments"):
+                if wish.get("garments") or wish.get("as_is"):
                     cell["classes"].append("garments")
                 if (n := wish.get("panels", 1)) > 1:
                     found = cuts(Path(self.app.srcdir) / image["uri"], n)

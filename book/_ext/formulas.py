@@ -31,6 +31,10 @@ FORMULA = re.compile(
     r"\\([(\[])(.*?)\\[)\]]\s*(</\2>)",
     re.S,
 )
+TOGETHER = re.compile(
+    r'(<span class="math[^"]*"[^>]*>(?:(?!</?span)(?!</?div).)*</span>)([.,;:!?)’”]+)', re.S
+)
+"""A formula in the text, set, and the marks right after it."""
 SCRIPTS = re.compile(
     r"[ \t]*<script>window\.MathJax = .*?</script>\n?"
     r"|[ \t]*<script[^>]*/mathjax/[^>]*></script>\n?",
@@ -149,7 +153,7 @@ def place(app, exception) -> None:
             shown = setting(tex, made, known["fits"]) if hit[4] == "[" else made[False, tex]
             return hit[1] + hit[3] + shown + hit[6]
 
-        mended = FORMULA.sub(put, text)
+        mended = TOGETHER.sub(r'<span class="together">\1\2</span>', FORMULA.sub(put, text))
         if mended != text:
             up = "../" * (len(page.relative_to(app.outdir).parts) - 1)
             mended = mended.replace(
