@@ -74,6 +74,16 @@ def test_what_cannot_be_broken_is_set_smaller():
     assert found["tex"].startswith(r"\underbrace") and found["scale"] < 1
 
 
+def test_the_mark_after_a_formula_stays_on_its_line():
+    set_ = '<span class="math notranslate"><mjx-container><mjx-c></mjx-c></mjx-container></span>'
+    put = lambda text: formulas.TOGETHER.sub(r"[\1\2]", text)
+    assert put(f"<p>Let {set_}, and {set_} be</p>") == f"<p>Let [{set_},] and {set_} be</p>"
+    display = (
+        '<div class="math"><span class="eqno">(1)</span><mjx-container></mjx-container></div>.'
+    )
+    assert put(display) == display
+
+
 # ---------------------------------------------------------------- the built page
 
 
