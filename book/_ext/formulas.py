@@ -25,7 +25,9 @@ from sphinx.util import logging
 MATHJAX = Path(__file__).parents[2] / "node_modules" / "mathjax" / "es5" / "node-main.js"
 FIT = Path(__file__).parent / "fit.cjs"
 WIDE, PHONE = 64, 36
-"""What a line holds, in ex of MathJax's font: 688 px less the equation's number; 358 px."""
+"""What a line holds, in ex of MathJax's font, 9 px on the page: 688 px less the equation's number;
+358 px, less a tenth, because letters in a browser come out a little wider than in MathJax's SVG and
+a formula that scrolls by some pixels would be cut."""
 FONTS = "vendor/mathjax/output/chtml/fonts/woff-v2"
 FORMULA = re.compile(
     r'(<(span|div) class="[^"]*\bmath\b[^"]*"[^>]*>)((?:(?!</\2>).)*?)'
