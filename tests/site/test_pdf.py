@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 import pdf
 import pytest
-from helpers import CHAPTERS, ROOT, SITE, missing
+from helpers import CHAPTERS, ROOT, SITE, chromium, missing
 
 PAGES = ["book/notation", "chapters/01_the_score_function", "chapters/03_langevin_dynamics"]
 MATH = '<math xmlns="http://www.w3.org/1998/Math/MathML">{}</math>'
@@ -104,12 +105,16 @@ def made(tmp_path_factory):
     """(the joined page as text, the PDF) of three pages; printing takes some seconds."""
     if not (SITE / "index.html").is_file():
         missing("the site is not built: run `make book`")
-    from helpers import chromium
-
-    with chromium():  # skips, or fails, where there is none
-        pass
     out = tmp_path_factory.mktemp("pdf") / "part.pdf"
-    data = pdf.make(out, PAGES)
+
+    def make() -> bytes:
+        with chromium():  # skips, or fails, where there is none
+            pass
+        return pdf.make(out, PAGES)
+
+    # In a thread of its own: this one may have a browser open, and Playwright allows one a thread.
+    with ThreadPoolExecutor(1) as own:
+        data = own.submit(make).result()
     return (out.parent / "book.html").read_text(encoding="utf-8"), data
 
 
