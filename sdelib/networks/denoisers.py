@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checks import floats, like, positive, require
+from ..checks import floats, like, positive, span
 from ..checks import levels as inside
 from ..denoiser import SIGMA_MAX, SIGMA_MIN
 from .layers import unusual
@@ -45,10 +45,8 @@ class DenoiserNetwork(nn.Module):
     ):
         super().__init__()
         positive(data_std=data_std)
-        fit = len(levels) == 2 and 1e-18 < levels[0] < levels[1] < 1e18
-        require(fit, "levels", levels, f"give the least and the largest σ, such as {LEVELS}")
         self.data_mean, self.data_std, self.preconditioned = data_mean, data_std, preconditioned
-        self.levels = (float(levels[0]), float(levels[1]))
+        self.levels = span("levels", levels)
         self.shape = None if shape is None else tuple(int(n) for n in shape)
 
     def correction(self, u: Tensor, ratio: Tensor, label: Any = None) -> Tensor:
