@@ -140,6 +140,17 @@ def test_it_reads_real_pictures_as_well_as_it_is_said_to(side, noise):
     assert (found.off - truth.off).std() < hue * (1 + error) + 0.005
 
 
+def test_half_a_pixel_of_blur_makes_no_difference_and_a_whole_one_makes_squares_circles():
+    from torchvision.transforms.functional import gaussian_blur
+
+    images, kind, truth = shapes(1000, generator=generator(19))
+    found = measured(gaussian_blur(images / 255, 9, 0.5))
+    assert torch.equal(found.kind, kind) and torch.equal(found.hue, truth.hue)
+    found = measured(gaussian_blur(images / 255, 9, 1.0))
+    assert 0.3 < (found.kind[kind == 1] == 0).double().mean() < 0.6
+    assert torch.equal(found.hue, truth.hue)
+
+
 def test_numbers_and_bytes_are_read_alike():
     images = shapes(50, generator=generator(6))[0]
     for a, b in zip(vars(measured(images)).values(), vars(measured(images / 255)).values()):
