@@ -105,7 +105,7 @@ def measured(images: Tensor) -> Attributes:
     Brightness says where the shape is, colour alone which hue, and the largest soft overlap
     Σ min(a, b)/Σ max(a, b) with outlines of its own size and place says which kind. It is broken
     where the overlap of the pixels that are more than half covered is below BROKEN, or the colour
-    is further than 40° from all three hues. At 16 pixels a blur of half a pixel makes no difference,
+    is further than 40° from all three hues. At 16 pixels a blur of half a pixel changes nothing,
     one of a pixel makes every other square a circle.
     """
     x = images / 255 if images.dtype == torch.uint8 else floats(images, "images")
