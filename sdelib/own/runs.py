@@ -28,15 +28,17 @@ PLAIN = (type(None), bool, int, float, str)
 def fingerprint(tensors: Iterable[Any]) -> str:
     """The shapes, the types and, in sixteen digits, the SHA-256 of all numbers.
 
-    Of tensors, of arrays, mapped files too, which are read part by part; and of other examples,
-    what lies in their attribute `stored`, else what they give by index."""
+    Of tensors; of arrays, mapped files too, which are read part by part; of other examples by their
+    own `digest()`, else by what they give by index."""
     digest, shapes = hashlib.sha256(), []
     for t in tensors:
-        t = getattr(t, "stored", t)
         shape = tuple(t.shape) if hasattr(t, "shape") else (len(t),)
         kind = str(getattr(t, "dtype", type(t).__name__)).removeprefix("torch.")
         shapes.append(f"{shape} {kind}")
         digest.update(f"{shapes[-1]}:".encode())
+        if hasattr(t, "digest"):
+            digest.update(t.digest().encode())
+            continue
         for numbers in _parts(t):
             numbers = numbers.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
             digest.update(numbers.view(torch.uint8).numpy().data)
