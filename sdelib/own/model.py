@@ -79,14 +79,12 @@ class Model:
         nothing of its data, as the bundled networks.
         Raises ValueError as `weights.load`, and for a file that lacks a form.
         """
-        said = weights.data_of(path)
+        made, said, own = weights.load(path, network), weights.data_of(path), weights.own(path)
         cure = "the file says nothing of its data: give form="
         require(said or form is not None, "path", str(path), cure)
-        own = weights.own(path)
-        at = weights.checked(f"{path}.safetensors") if own is None else own
         form = Form.from_json(said) if form is None else form
-        past, digest = weights.provenance(path), weights.sha256(at)
-        return cls(weights.load(path, network), form, past, digest)
+        at = weights.checked(f"{path}.safetensors") if own is None else own
+        return cls(made, form, weights.provenance(path), weights.sha256(at))
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a file, all that sampling needs, atomically; its path is returned."""
@@ -157,7 +155,7 @@ class Model:
             self.network,
             loss,
             data,
-            lambda network, device: self._validated(network, data, device=device),
+            lambda network, device: Model(network, self.form).validation(data, device=device),
             steps=steps,
             minutes=minutes,
             batch_size=batch_size,
@@ -193,12 +191,9 @@ class Model:
         Raises ValueError for data of another form.
         """
         suits(self.form, data)
-        where, network = chosen(device), self.network.eval()
-        return self._validated(network.to(where), data, where, limit, bands, seed)
-
-    def _validated(self, network: Any, data: Data, device: Any, limit=512, bands=8, seed=0):
         x, labels = data.held_out(limit)
-        how = {"bands": bands, "seed": seed, "device": device}
+        network: Any = self.network.eval().to(where := chosen(device))
+        how = {"bands": bands, "seed": seed, "device": where}
         return validate(network, self.objective(), x, labels, **how)
 
     # ------------------------------------------------------------ sampling
