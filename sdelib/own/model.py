@@ -26,7 +26,7 @@ from ..sdes import GaussianSDE
 from . import weights
 from .curve import Curve
 from .data import Data
-from .devices import chosen
+from .devices import chosen, visiting
 from .fitting import fit, loss_for, suits
 from .forms import Form
 from .luck import undisturbed
@@ -106,7 +106,8 @@ class Model:
     def sde(self) -> GaussianSDE:
         """The process that sampling undoes unless another is given: VE up to the form's sigma_max,
         the largest distance in the data (Song & Ermon 2020, technique 1)."""
-        return VE(0.01, min(self.form.sigma_max, self.levels[1]))
+        top = min(self.form.sigma_max, self.levels[1])
+        return VE(min(0.01, top / 100), top)
 
     def objective(self, **how: Any) -> DenoiserLoss:
         """The loss that it is trained by; how: as `fitting.loss_for` takes it."""
@@ -187,9 +188,8 @@ class Model:
         """
         suits(self.form, data)
         x, labels = data.held_out(limit)
-        network: Any = self.network.eval().to(where := chosen(device))
-        how = {"bands": bands, "seed": seed, "device": where}
-        return validate(network, self.objective(), x, labels, **how)
+        with visiting(self.network, chosen(device)) as network:
+            return validate(network, self.objective(), x, labels, bands=bands, seed=seed)
 
     def score(
         self, sde: GaussianSDE | None = None, *, label: Any = None, guidance: float = 1.0
