@@ -140,7 +140,7 @@ class Model:
         steps, or minutes: of which the rate of the first steps, on a copy, makes steps; 3 minutes
         where neither is given. `schedule` says how that survives a kill.
         batch_size, warmup, ema: None for those of `sizes`.  flips, drop: of `objective`, or another
-        loss in its place.  points: how often the held-out part is looked at.
+        loss in its place.  points: how often the held-out part is looked at, or 0.
         seed: of all that is random; the reader's generators are left as they were.  All else as
         `training.train`: with a checkpoint the same call after a kill ends as if there was none.
         Raises ValueError for data of another form, and as `schedule.scheduled` and `train`.
