@@ -28,10 +28,11 @@ def gaussian_draws(
     ρ: the shrinkage of Chen et al. 2010 (doi:10.1109/TSP.2010.2053029), eq. 23 (OAS), near 0 where
     there are many more examples than dimensions:
         ρ = ((1 − 2/d) tr S² + tr² S) / ((m + 1 − 2/d)(tr S² − tr² S/d)),  at most 1, m examples.
-    S is never formed. With p the weights, of sum 1, Σ √p_i w_i (x_i − μ)/√(1 − Σp²) with w ~ N(0, I)
-    has this covariance exactly, and tr S² is the mean square of the products of two draws, so that
-    nothing larger than (n, d) is held; `fetch` is called for a few MB at a time. Where the products
-    would take more than a few seconds, as many random examples are fitted as take less.
+    S is never formed. With p the weights, of sum 1, and w ~ N(0, I),
+        Σ √p_i w_i (x_i − μ) / √(1 − Σ p²)
+    has this covariance exactly, and tr S² is the mean square of the products of two draws; so
+    nothing larger than (n, d) is held, and `fetch` is called for a few MB at a time. Where the
+    products would take more than a few seconds, as many random examples are fitted as take less.
     Raises ValueError for fewer than two examples.
     """
     whole(n=n), a_generator(generator)

@@ -99,15 +99,15 @@ def split_floor(
     class spreads less than one of random classes, and its floor is lower.
     Raises ValueError unless 2 ≤ n ≤ len(x) − 2, or some class has too few rows.
     """
-    total = n if labels is None else int(torch.as_tensor(n).sum())
+    counts = torch.as_tensor(n)
+    total = int(counts.sum())
     whole(2, n=total, draws=draws)
-    whole(2, **{f"n = {total}, len(x) − n": len(floats(x, axes=2)) - int(total)})
+    whole(2, **{f"n = {total}, len(x) − n": len(floats(x, axes=2)) - total})
     found = []
     for _ in range(draws):
         order = torch.randperm(len(x), generator=a_generator(generator))
-        weights, taken = None, order[: int(total)]
+        weights, taken = None, order[:total]
         if labels is not None:
-            counts = torch.as_tensor(n)
             each = [order[labels[order] == k][:c] for k, c in enumerate(counts.tolist())]
             taken = torch.cat(each)
             require(len(taken) == total, "n", n, "a class has fewer rows: draw fewer of it")
