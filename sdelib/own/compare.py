@@ -85,7 +85,7 @@ def compare(
     none: random ones. With labels, every real set has the same number of each class.
     embed: examples (batch, *shape) → features (batch, f), for KID and the Fréchet distance.
     classifier: a module that gives logits, in eval mode, and its `embed` features; None trains a
-    small one on the training part where it is needed (ten seconds); False goes without.
+    small one on the training part where it is needed (15 s at most); False goes without.
     seed: the same gives the same figures.  progress: say what is being done.
 
     The samples are held against as many held-out examples, if there are enough, and the floor is
