@@ -20,10 +20,12 @@ from torch import Tensor
 
 from ..checks import require
 from ..denoiser import NO_LABEL
-from . import arrays, csv_files
+from .csv_files import ROWS
 from .examples import Examples
 from .forms import Form
+from .opening import opened
 from .prepared import of_array, of_table
+from .tables import named
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,15 +123,23 @@ class Data:
         common = {"classes": classes, "seed": seed, "hold": hold, "where": where}
         if hasattr(x, "columns") and hasattr(x, "iloc"):
             require(kind in (None, "table"), "kind", kind, "a data frame is a 'table'")
-            size, source = csv_files.ROWS, source.replace("an array", "a data frame")
+            size, source = ROWS, source.replace("an array", "a data frame")
             parts = lambda text: (
                 _texts(x.iloc[i : i + size], text) for i in range(0, len(x), size)
             )
             how = {"label_column": label_column, "categorical": tuple(categorical)}
             return cls(**vars(of_table(parts, labels, source=source, **how, **common)))
-        cure = "an array has no named columns: give a data frame"
-        require(label_column is None and not categorical, "label_column", label_column, cure)
-        x = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+        for name, value in {"label_column": label_column, "categorical": categorical}.items():
+            require(not value, name, value, "an array has no named columns: give a data frame")
+        if isinstance(x, Tensor):
+            x = x.detach().cpu()
+            x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+        try:
+            x = np.asarray(x)
+        except ValueError as error:  # a list of several lengths
+            raise ValueError(
+                f"{where} is no array ({error}): give examples of one shape"
+            ) from error
         return cls(**vars(of_array(x, labels, kind=kind, source=source, **common)))
 
     @classmethod
@@ -137,23 +147,29 @@ class Data:
         cls,
         path: str | Path,
         *,
+        size: int | Sequence[int] | None = None,
+        grey: bool = False,
         kind: str | None = None,
         label_column: str | None = None,
         categorical: Sequence[str] = (),
+        skip_unreadable: bool = False,
         seed: int = 0,
         hold: float = 0.1,
     ) -> Data:
-        """Data from a file."""
-        path = Path(path).expanduser()
-        common = {"seed": seed, "hold": hold, "where": str(path), "source": str(path)}
-        if path.suffix.lower() == ".csv":
-            parts = lambda text: csv_files.parts_of(path, text)
-            how = {"label_column": label_column, "categorical": tuple(categorical), "classes": ()}
-            return cls(**vars(of_table(parts, None, **how, **common)))
-        array, labels, classes, found = arrays.read(path)
-        return cls.of(array, labels, kind=kind or found, classes=classes, **common)
+        """Data from a folder of pictures, flat or a sub-folder a class; from an .npy or .npz file
+        of images, points or series; from a .csv file; from IDX files, such as a folder that has
+        FashionMNIST/raw/; or Fashion-MNIST, by the word "fashion-mnist".
+
+        size, grey, skip_unreadable: of pictures, see `pictures.read`.  kind: of an array, see `of`.
+        label_column, categorical: columns of a .csv.  seed, hold: as in `of`.
+        Raises ValueError, naming the file and the cure, for what is none of these, cannot be read
+        or cannot be learned from.
+        """
+        options = {"size": size, "grey": grey, "skip_unreadable": skip_unreadable, "kind": kind}
+        options |= {"label_column": label_column, "categorical": categorical}
+        return cls(**vars(opened(path, **options, seed=seed, hold=hold)))
 
 
 def _texts(frame: Any, text: frozenset) -> Any:
     """The frame with these columns as text."""
-    return frame.astype(dict.fromkeys(text, "str")) if text else frame
+    return named(frame).astype(dict.fromkeys(text, "str")) if text else frame
