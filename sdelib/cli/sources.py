@@ -1,0 +1,89 @@
+"""A network to sample from, evaluate or export: a bundled one by its name, or a file of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..book.data import CLASSES
+from ..own import weights
+from ..own.forms import Form
+from ..own.model import Model
+
+HIGH = 80.0
+"""Where the book's denoisers begin; they know more noise than that, for VP."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """name: as it was asked for.  form: of its data; its sigma_max is where sampling begins when no
+    process is asked for.  ratios: the least and the largest noise-to-signal ratio of its training.
+    labelled: it knows the form's classes.  facts: where the weights come from.
+    """
+
+    name: str
+    network: Any
+    form: Form
+    ratios: tuple[float, float]
+    labelled: bool
+    facts: dict[str, Any]
+    bundled: bool
+
+    def about(self) -> dict[str, Any]:
+        """Which weights they are: the bare name, the SHA-256, class and configuration."""
+        path = weights.own(self.name)
+        file = weights.checked(f"{self.name}.safetensors") if path is None else path
+        return {
+            "weights": file.name if path is not None else self.name,
+            "weights_sha256": weights.sha256(file),
+            "network": type(self.network).__name__,
+            "trained_on": self.facts.get("data", self.form.source),
+        }
+
+
+def source(name: str) -> Source:
+    """The network with this bundled name or in this file.  Raises ValueError for one that is not
+    made for sampling, or does not say what noise or what data it knows."""
+    if weights.own(name) is None:
+        return _bundled(name)
+    model = Model.load(Path(name).expanduser())
+    network, low_high = model.network, getattr(model.network, "levels", None)
+    low, high = model.provenance.get("ratios") or low_high or (None, None)
+    if low is None or high is None or not hasattr(network, "correction"):
+        raise ValueError(
+            f"--weights {name} holds a {type(network).__name__} that does not say what noise it "
+            "was trained on: give a file of python -m sdelib train --out"
+        )
+    known = bool(model.form.classes) and bool(network.config.get("classes"))
+    return Source(name, network, model.form, (low, high), known, model.provenance, False)
+
+
+def _bundled(name: str) -> Source:
+    network = weights.load(name)
+    if not hasattr(network, "correction"):
+        raise ValueError(f"--weights {name} is not a score; allowed: " + ", ".join(scores()))
+    facts = weights.provenance(name)
+    if "ratios" not in facts:
+        raise ValueError(
+            f"--weights {name} does not say what noise it was trained on: "
+            "bundle it by python -m sdelib train --bundle"
+        )
+    known = bool(network.config.get("classes"))
+    low, high = facts["ratios"]
+    form = Form(
+        "images",
+        (1, 28, 28),
+        network.data_mean,
+        network.data_std,
+        min(HIGH, high),
+        CLASSES if known else (),
+        source=str(facts.get("data", "Fashion-MNIST")),
+    )
+    return Source(name, network, form, (low, high), known, facts, True)
+
+
+def scores() -> list[str]:
+    """The bundled networks that `sample` knows, by their names alone: the help lists them."""
+    others = ("classifier", "noisy-classifier", "moments")
+    return [name for name in weights.names() if name not in others]
