@@ -1,5 +1,4 @@
-"""What a budget buys: a solver and a grid for so many evaluations, as measured; the steps of
-training in so many minutes.
+"""What a budget of evaluations buys: a solver and a grid, as measured.
 
 The solvers were compared once, on Fashion-MNIST (results/quality.csv): a law of images, not of your
 data, whose best solver may be another. What is said of a choice says so.
@@ -9,15 +8,9 @@ from __future__ import annotations
 
 import csv
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
 
 from ..checks import require, whole
 from .by_name import GRIDS, SOLVERS
@@ -106,23 +99,3 @@ def _words(row: dict[str, str] | None, others: int) -> str:
         f"{others} solvers compared there ({row['n']} images, {row['process']}, one seed; "
         f"real images {statistics.mean(real):.2f})"
     )
-
-
-def seconds_a_step(train: Callable[..., Any], network: nn.Module, *what: Any, **how: Any) -> float:
-    """The median time of a step of train(network, …), `steps` of them, without the first few.
-    The network should be a copy: it is trained."""
-    times: list[float] = []
-    train(network, *what, watch=lambda k, _: times.append(time.perf_counter()), **how)
-    gaps = [b - a for a, b in zip(times, times[1:])]
-    return statistics.median(gaps[len(gaps) // 5 :])
-
-
-def steps_in(minutes: float, a_step: float, spent: float = 0.0) -> int:
-    """How many steps of `a_step` seconds fit in so many minutes of which `spent` seconds are gone;
-    at least 1. Several processes take the number of the first."""
-    steps = max(1, int((60 * minutes - spent) / a_step))
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        several = [steps]
-        torch.distributed.broadcast_object_list(several)
-        steps = several[0]
-    return steps

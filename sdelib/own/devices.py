@@ -73,6 +73,12 @@ def on_gpu(network: Any) -> Any:
     return network
 
 
+def chosen(device: torch.device | str | None = None) -> torch.device:
+    """The device; None: the GPU where there is one, else the CPU."""
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(found if device is None else device)
+
+
 def device_name(device: torch.device | None = None) -> str:
     """What computes, in words: the name of the GPU, or the CPU and its threads.
     None: the device of `on_gpu`."""

@@ -1,0 +1,128 @@
+"""A network is fitted to a data set: how long, how fast, and what is looked at on the way."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checks import require, show, whole
+from .curve import Curve
+from .data import Data
+from .devices import device_name
+from .forms import Form
+from .luck import undisturbed
+from .schedule import scheduled, seconds_a_step
+from .sizes import batch_for, pace_for
+from .training import Objective, TrainingResult, train
+from .validation import Validation
+
+ROOT = __name__.partition(".")[0]
+
+
+def suits(form: Form, data: Data) -> None:
+    """Raise ValueError, naming the first that differs, for data that a model of this form cannot be
+    given: of another kind, shape, scale, or with other classes."""
+    for name in ("kind", "shape", "classes", "columns", "shift", "factor"):
+        own, other = getattr(form, name), getattr(data.form, name)
+        cure = f"the model's is {show(own)}: give the data that it was made for, or make another"
+        require(own == other, f"data.form.{name}", other, cure)
+
+
+def fit(
+    network: nn.Module,
+    objective: Objective,
+    data: Data,
+    validate: Callable[..., Validation],
+    *,
+    steps: int | None,
+    minutes: float | None,
+    batch_size: int | None,
+    warmup: int | None,
+    ema: float | None,
+    seed: int,
+    checkpoint: str | Path | None,
+    extend: bool,
+    points: int,
+    cpu: bool,
+    progress: bool,
+    provenance: Mapping[str, Any] | None,
+    **how: Any,
+) -> tuple[TrainingResult, Curve]:
+    """`training.train` by steps or minutes, with a curve of validate(network, device=…) at `points`
+    places.  how: what else `train` takes.  The global generators are left as they were."""
+    whole(0, seed=seed, points=points)
+    size = batch_for(data.form, len(data)) if batch_size is None else batch_size
+    how |= {"batch_size": size, "seed": seed, "cpu": cpu}
+    if not any(p.requires_grad for p in network.parameters()):  # as a file's
+        network.requires_grad_(True)
+
+    def rate() -> tuple[float, float]:
+        began, twin = time.perf_counter(), copy.deepcopy(network)
+        fixed: dict[str, Any] = {**how, "progress": False}
+        each = seconds_a_step(lambda **more: train(twin, objective, data.training(), **fixed, **more))
+        tried = time.perf_counter()
+        validate(twin.eval(), device=next(twin.parameters()).device)
+        now = time.perf_counter()
+        return each, now - began + points * (now - tried)
+
+    with undisturbed():
+        torch.manual_seed(seed)
+        plan = scheduled(steps, minutes, checkpoint, extend, rate)
+        if progress and plan.words:
+            print(plan.words, file=sys.stderr)
+        span = max(1, plan.steps - plan.begin)
+        pace = pace_for(span)
+        at = {plan.begin + -(-span * k // points) for k in range(1, points + 1)}
+
+        def watch(k: int, averaged: Callable[[], nn.Module]) -> dict[str, Any] | None:
+            if k not in at:
+                return None
+            now = averaged()
+            return validate(now, device=next(now.parameters()).device).to_json()
+
+        facts = _facts(data, cpu, seed) | {"batch_size": size, "lr": how.get("lr")} | plan.facts
+        torch.manual_seed(seed)
+        result = train(
+            network,
+            objective,
+            data.training(),
+            steps=plan.steps,
+            warmup=pace[0] if warmup is None else warmup,
+            ema=pace[1] if ema is None else ema,
+            checkpoint=checkpoint,
+            extend=extend,
+            progress=progress,
+            provenance=facts | dict(provenance or {}),
+            watch=watch,
+            **how,
+        )
+    curve = Curve.of(result.watched, result.losses, plan.words)
+    result.provenance = result.provenance | {"steps": plan.steps} | curve.facts()
+    return result, curve
+
+
+def versions() -> dict[str, str]:
+    """Of sdelib and of PyTorch."""
+    return {"sdelib": import_module(ROOT).__version__, "torch": str(torch.__version__)}
+
+
+def _facts(data: Data, cpu: bool, seed: int) -> dict[str, Any]:
+    """Where the weights come from, but for the numbers of the training."""
+    return {
+        "data": data.form.source,
+        "examples": len(data),
+        "held_out": len(data.held),
+        "seed": seed,
+        "device": device_name(torch.device("cpu") if cpu else None),
+        **versions(),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
