@@ -67,12 +67,12 @@ def ratio(process: GaussianSDE, t: float) -> float:
     return float(process.ratio(torch.tensor(t, dtype=torch.float64)))
 
 
-def compiled_or_said(compiled: bool, train: Callable[..., Any], *what: Any, **how: Any) -> Any:
-    """train(…); where torch.compile cannot work, a ValueError says why in one line."""
+def compiled_or_said(here: bool, train: Callable[..., Any], /, *what: Any, **how: Any) -> Any:
+    """train(…); where it compiles `here`, and cannot, a ValueError says why in one line."""
     try:
         return train(*what, **how)
     except RuntimeError as error:
-        if not (compiled and type(error).__module__.startswith("torch._")):
+        if not (here and type(error).__module__.startswith("torch._")):
             raise
         why = str(error).split("\n", 1)[0]
         mend = "it needs a compiler of C++; leave it out, or install one"

@@ -37,8 +37,9 @@ def run(args: argparse.Namespace) -> None:
         print(data.describe())
     model = _made(args, data)
     if speaks:
-        print(f"network  {model.describe()}")
-        print(f"         made for {len(data):,} examples of shape {data.form.shape}", flush=True)
+        lines = model.describe().splitlines()
+        lines += [f"made for {len(data):,} examples of shape {data.form.shape}"]
+        print("network  " + "\n         ".join(lines), flush=True)
     asked = {
         name: value
         for name, option in {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from ..denoiser import score_from
 from ..families import VE, VP, SubVP
@@ -21,10 +23,7 @@ def numbers_of(text: str | None, source: Source, numbers: range) -> list[int] | 
     """The class of each example with these numbers: by --label's number or name, `each` (the
     classes in turn, which is done where nothing is given), or none."""
     if not source.labelled and text not in (None, "none"):
-        raise ValueError(
-            f"--label and --guidance need a network that knows labels, and {source.name} does not: "
-            "leave them out, or leave --weights out"
-        )
+        raise ValueError(_LABELS.format(source.name))
     names = source.form.classes
     if text == "none" or not source.labelled:
         return None
@@ -68,14 +67,10 @@ def process(args: argparse.Namespace, source: Source) -> GaussianSDE:
 
 
 def score(
-    args: argparse.Namespace,
-    source: Source,
-    sde: GaussianSDE,
-    device: torch.device,
-    labels: list[int] | None,
-) -> tuple[Score, float]:
-    """The score of `sde` by the network that was asked for, with a label for each example or none,
-    and the time to stop at; ValueError where it was never trained."""
+    args: argparse.Namespace, source: Source, sde: GaussianSDE, device: torch.device
+) -> tuple[Callable[[Tensor | None], Score], float]:
+    """(labels, one for each example, or None → the score of `sde` by the network that was asked
+    for, the time to stop at); ValueError where it was never trained."""
     if args.precision == "bf16" and device.type != "cuda":
         raise ValueError(
             "--precision bf16 needs --device cuda: most CPUs imitate bfloat16, "
@@ -99,16 +94,21 @@ def score(
             f"--t-min {t_min:g} is not allowed; it must lie below T = {sde.T:g}, and at a "
             f"noise-to-signal ratio of at least {low:.3g}, the smallest that {name} was trained on"
         )
-    network = source.network.to(device)
-    cast = in_bfloat16 if args.precision == "bf16" else lambda f: f
     if args.guidance != 1 and not source.labelled:
+        raise ValueError(_LABELS.format(name))
+    if args.guidance != 1 and args.label == "none":
         raise ValueError(
-            f"--label and --guidance need a network that knows labels, and {name} does not: "
-            "leave them out, or leave --weights out"
+            f"guidance = {args.guidance:g}: give the --label to guide to, or leave --guidance out"
         )
+    cast = in_bfloat16 if args.precision == "bf16" else lambda f: f
+    network = source.network.to(device)
+    split = in_batches(cast(network if denoises else network.on(sde)), args.batch)
     if not denoises:
-        return in_batches(cast(network.on(sde)), args.batch), t_min
-    label = None if labels is None else torch.tensor(labels, device=device)
-    return score_from(
-        in_batches(cast(network), args.batch), sde, label=label, guidance=args.guidance
-    ), t_min
+        return lambda labels: split, t_min
+    return lambda labels: score_from(split, sde, label=labels, guidance=args.guidance), t_min
+
+
+_LABELS = (
+    "--label and --guidance need a network that knows labels, and {} does not: leave them out, or "
+    "leave --weights out"
+)

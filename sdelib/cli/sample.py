@@ -14,12 +14,10 @@ import torch
 import torch.distributed
 from torch import Tensor
 
-from .. import __version__
-from ..own import weights
+from ..own import samples, weights
 from ..own.budget import Choice, choose
-from ..own.by_name import GRIDS, SOLVERS
-from ..own.noise import NoiseOfEach, of_each
-from ..own.sampling import sample_images
+from ..own.devices import exact_products
+from ..own.fitting import versions
 from ..own.written import target
 from ..sdes import GaussianSDE
 from . import sample_options
@@ -43,22 +41,24 @@ def run(args: argparse.Namespace) -> None:
         )
     draw = _Draw(args, of, sde, device, labels, choice)
     if args.chunk is None:
-        x, t_min = draw(0, args.n)
+        x = draw(0, args.n)
     else:
-        x, t_min = _draw_in_chunks(args, draw, rank, processes)
+        x = _draw_in_chunks(args, draw, rank, processes)
         if rank:
             return
-    settings = draw.settings() | {"n": args.n, "t_min": t_min, "evaluations": draw.evaluations}
+    settings = draw.settings() | {"n": args.n, "evaluations": draw.evaluations}
+    settings |= {"measured": choice.why}
     of.form.write(x, place, labels=labels, about=settings)
     if args.chunk is not None:
         shutil.rmtree(_parts(args), ignore_errors=True)
     what = {"table": "rows"}.get(of.form.kind, of.form.kind)
     print(
         f"{args.out}: {args.n} {what}, {draw.evaluations} network evaluations each "
-        f"({choice.solver}, {choice.grid} grid, {choice.steps} steps to t = {t_min:g})"
+        f"({choice.solver}, {choice.grid} grid, {choice.steps} steps to t = {draw.t_min:g})"
     )
     if args.evaluations is not None:
-        print(f"{choice.solver} on the {choice.grid} grid: {choice.why}")
+        why = choice.why.replace(", not on this data", "") if of.bundled else choice.why
+        print(f"{choice.solver} on the {choice.grid} grid: {why}")
 
 
 def _place(args: argparse.Namespace, of: Source) -> str:
@@ -88,7 +88,7 @@ def _choice(args: argparse.Namespace) -> Choice:
 
 
 class _Draw:
-    """draw(start, stop) → (the examples number start to stop, in network units, t_min).
+    """draw(start, stop) → the examples number start to stop, in network units.
 
     The noise of number k depends on (--seed, k) only."""
 
@@ -103,33 +103,27 @@ class _Draw:
     ):
         self.args, self.of, self.sde, self.device = args, of, sde, device
         self.labels, self.choice, self.evaluations = labels, choice, choice.evaluations
-        self.score(0, args.n)  # whatever is wrong with it is said now
+        self.score, self.t_min = score(args, of, sde, device)
 
-    def score(self, start: int, stop: int) -> tuple[Any, float]:
-        labels = None if self.labels is None else self.labels[start:stop]
-        return score(self.args, self.of, self.sde, self.device, labels)
-
-    def __call__(self, start: int, stop: int) -> tuple[Tensor, float]:
-        of_sde, t_min = self.score(start, stop)
-        solver, choice = SOLVERS[self.choice.solver], self.choice
-        like = torch.empty(stop - start, *self.of.form.shape, device=self.device)
-        noise = NoiseOfEach(like, seed=self.args.seed, numbers=range(start, stop))
-        x, self.evaluations = sample_images(
-            of_sde,
-            self.sde,
-            stop - start,
-            steps=choice.steps,
-            step=of_each(solver.make(choice.steps, torch.Generator()), noise),
-            eta=solver.eta,
-            t_min=t_min,
-            grid=GRIDS[choice.grid],
-            noise=noise,
-            batch=None,
-            shape=self.of.form.shape,
-            denoised=self.args.denoise,
-            device=self.device,
-        )
-        return x, t_min
+    def __call__(self, start: int, stop: int) -> Tensor:
+        with exact_products():
+            x, self.evaluations = samples.draw(
+                self.score,
+                self.sde,
+                stop - start,
+                self.of.form.shape,
+                self.choice,
+                labels=None if self.labels is None else torch.tensor(self.labels[start:stop]),
+                mean=self.of.form.mean,
+                t_min=self.t_min,
+                seed=self.args.seed,
+                batch=self.args.batch,
+                like=torch.empty(0, device=self.device),
+                progress=True,
+                start=start,
+                denoised=self.args.denoise,
+            )
+        return x.clamp(0, 1) if self.of.form.kind == "images" else x
 
     def settings(self) -> dict[str, Any]:
         """All that the samples depend on, and the versions."""
@@ -137,50 +131,49 @@ class _Draw:
         return {
             **self.of.about(),
             "seed": args.seed,
-            "label": args.label,
+            "label": args.label or ("each" if self.of.labelled else "none"),
             "guidance": args.guidance,
-            "process": str(self.sde),
+            "process": repr(self.sde),
             "solver": self.choice.solver,
-            "steps": self.choice.steps,
             "grid": self.choice.grid,
-            "denoise": args.denoise,
+            "steps": self.choice.steps,
+            "t_min": self.t_min,
+            "denoised": args.denoise,
             "precision": args.precision,
-            "sdelib": __version__,
-            "torch": torch.__version__,
+            **versions(),
         }
 
 
 def _draw_in_chunks(
     args: argparse.Namespace, draw: _Draw, rank: int, processes: int
-) -> tuple[Tensor, float]:
+) -> Tensor:
     """Each chunk is kept as soon as it is drawn, so a run that was killed goes on where it stopped;
     the set does not depend on the chunks, nor on the number of processes.  Process r draws the
     chunks r, r + processes, …; all but rank 0 return nothing of use."""
-    settings = json.dumps(draw.settings() | {"t_min": args.t_min}, default=str)
+    settings = json.dumps(draw.settings())
     starts = range(0, args.n, args.chunk)
 
     def part(k: int) -> Path:
         return _parts(args) / f"{k:06d}.npz"
 
-    def known(k: int) -> tuple[Tensor, int, float] | None:
+    def known(k: int) -> tuple[Tensor, int] | None:
         n = min(args.chunk, args.n - starts[k])
         try:
             with np.load(part(k), allow_pickle=False) as f:
                 if str(f["settings"]) == settings and len(f["x"]) == n:
                     x = torch.from_numpy(f["x"])
                     x = x.float() / 255 if x.dtype == torch.uint8 else x
-                    return x, int(f["nfe"]), float(f["t_min"])
+                    return x, int(f["nfe"])
         except Exception:  # missing or damaged, which np.load says in many ways: drawn again
             pass
         return None
 
     for k in range(rank, len(starts), processes):
         if known(k) is None:
-            x, t_min = draw(starts[k], min(starts[k] + args.chunk, args.n))
+            x = draw(starts[k], min(starts[k] + args.chunk, args.n))
             if draw.of.form.kind == "images":  # as they will be written
                 x = (x * 255).round().to(torch.uint8)
-            nfe = np.int64(draw.evaluations)
-            chunk = {"x": x.numpy(), "nfe": nfe, "t_min": t_min, "settings": settings}
+            chunk = {"x": x.numpy(), "nfe": np.int64(draw.evaluations), "settings": settings}
             part(k).parent.mkdir(parents=True, exist_ok=True)
             weights.atomic(part(k), lambda path, chunk=chunk: _write(path, **chunk))
     if processes > 1:
@@ -188,16 +181,16 @@ def _draw_in_chunks(
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     if rank:
-        return torch.empty(0), 0.0
+        return torch.empty(0)
     found = [known(k) for k in range(len(starts))]
     if lacks := [k for k, f in enumerate(found) if f is None]:
         raise OSError(
             f"{_parts(args)} lacks chunk {lacks[0]}: run the same command again, "
             "it draws only what is missing"
         )
-    x, nfe, t_min = zip(*filter(None, found))
+    x, nfe = zip(*filter(None, found))
     draw.evaluations = nfe[0]
-    return torch.cat(x), t_min[0]
+    return torch.cat(x)
 
 
 def _parts(args: argparse.Namespace) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..book.data import CLASSES
@@ -35,8 +34,8 @@ class Source:
         path = weights.own(self.name)
         file = weights.checked(f"{self.name}.safetensors") if path is None else path
         return {
-            "weights": file.name if path is not None else self.name,
-            "weights_sha256": weights.sha256(file),
+            "weights": weights.sha256(file),
+            "name": self.name if path is None else file.name,
             "network": type(self.network).__name__,
             "trained_on": self.facts.get("data", self.form.source),
         }
@@ -45,9 +44,12 @@ class Source:
 def source(name: str) -> Source:
     """The network with this bundled name or in this file.  Raises ValueError for one that is not
     made for sampling, or does not say what noise or what data it knows."""
-    if weights.own(name) is None:
+    if (path := weights.own(name)) is None:
         return _bundled(name)
-    model = Model.load(Path(name).expanduser())
+    if not path.is_file():
+        known = ", ".join(scores())
+        raise ValueError(f"--weights {name}: there is no such file; bundled by name are {known}")
+    model = Model.load(path)
     network, low_high = model.network, getattr(model.network, "levels", None)
     low, high = model.provenance.get("ratios") or low_high or (None, None)
     if low is None or high is None or not hasattr(network, "correction"):

@@ -112,11 +112,11 @@ def _shared(p: Any) -> None:
     )
     p.add_argument(
         "--widths",
-        type=number(int, 7),
+        type=COUNT,
         nargs="+",
         metavar="CHANNELS",
         help="channels at half, at quarter and perhaps at an eighth of the size, multiples of 8; of "
-        f"points and tables the hidden units (one number){_says('widths')}",
+        f"points and tables the hidden units, and perhaps how many hidden layers{_says('widths')}",
     )
     p.add_argument(
         "--dropout",
