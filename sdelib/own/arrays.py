@@ -119,7 +119,8 @@ def read(path: Path) -> tuple[np.ndarray, Any, tuple[str, ...], str | None]:
 
 def _shape(file: Any, name: str) -> tuple[int, ...]:
     """The shape of an array in a .npz file, without reading its numbers."""
-    with file.zip.open(f"{name}.npy") as f:
+    unpacked = file.zip.open
+    with unpacked(f"{name}.npy") as f:
         version = np.lib.format.read_magic(f)
         header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
         return header[min(version[0], 2)](f)[0]

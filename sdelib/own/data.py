@@ -20,9 +20,10 @@ from torch import Tensor
 
 from ..checks import require
 from ..denoiser import NO_LABEL
-from . import arrays, csv_files
+from .csv_files import ROWS
 from .examples import Examples
 from .forms import Form
+from .opening import opened
 from .prepared import of_array, of_table
 
 
@@ -121,7 +122,7 @@ class Data:
         common = {"classes": classes, "seed": seed, "hold": hold, "where": where}
         if hasattr(x, "columns") and hasattr(x, "iloc"):
             require(kind in (None, "table"), "kind", kind, "a data frame is a 'table'")
-            size, source = csv_files.ROWS, source.replace("an array", "a data frame")
+            size, source = ROWS, source.replace("an array", "a data frame")
             parts = lambda text: (
                 _texts(x.iloc[i : i + size], text) for i in range(0, len(x), size)
             )
@@ -137,21 +138,27 @@ class Data:
         cls,
         path: str | Path,
         *,
+        size: int | Sequence[int] | None = None,
+        grey: bool = False,
         kind: str | None = None,
         label_column: str | None = None,
         categorical: Sequence[str] = (),
+        skip_unreadable: bool = False,
         seed: int = 0,
         hold: float = 0.1,
     ) -> Data:
-        """Data from a file."""
-        path = Path(path).expanduser()
-        common = {"seed": seed, "hold": hold, "where": str(path), "source": str(path)}
-        if path.suffix.lower() == ".csv":
-            parts = lambda text: csv_files.parts_of(path, text)
-            how = {"label_column": label_column, "categorical": tuple(categorical), "classes": ()}
-            return cls(**vars(of_table(parts, None, **how, **common)))
-        array, labels, classes, found = arrays.read(path)
-        return cls.of(array, labels, kind=kind or found, classes=classes, **common)
+        """Data from a folder of pictures, flat or a sub-folder a class; from an .npy or .npz file
+        of images, points or series; from a .csv file; from IDX files, such as a folder that has
+        FashionMNIST/raw/; or Fashion-MNIST, by the word "fashion-mnist".
+
+        size, grey, skip_unreadable: of pictures, see `pictures.read`.  kind: of an array, see `of`.
+        label_column, categorical: columns of a .csv.  seed, hold: as in `of`.
+        Raises ValueError, naming the file and the cure, for what is none of these, cannot be read
+        or cannot be learned from.
+        """
+        options = {"size": size, "grey": grey, "skip_unreadable": skip_unreadable, "kind": kind}
+        options |= {"label_column": label_column, "categorical": categorical}
+        return cls(**vars(opened(path, **options, seed=seed, hold=hold)))
 
 
 def _texts(frame: Any, text: frozenset) -> Any:

@@ -116,10 +116,10 @@ def spread(array: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return mean, np.sqrt(square / n)
 
 
-def largest_distance(examples: Examples, most: int = 2000) -> float:
-    """The largest distance between two of the `most` examples that are farthest from the mean. Of
-    up to so many examples it is exact, of more it is a little too small at worst, since the two
-    ends of a cloud are far from its middle."""
+def largest_distance(examples: Examples, most: int = 512) -> float:
+    """The largest distance between one of the `most` examples that are farthest from the mean and
+    any other: exact where the rest lie within half of it of the mean, as one of two ends never
+    does, and hardly too small elsewhere."""
     every = -(-len(examples) * math.prod(examples.shape[1:]) // MOST_NUMBERS)
     total, n = torch.zeros(examples.shape[1:], dtype=torch.float64), 0
     for block in examples.blocks(every):
@@ -127,7 +127,13 @@ def largest_distance(examples: Examples, most: int = 2000) -> float:
     mean = (total / n).float()
     radius = torch.cat([(b - mean).flatten(1).norm(dim=1) for b in examples.blocks(every)])
     far = examples[radius.topk(min(most, len(radius))).indices * every].flatten(1)
-    return max(float(torch.cdist(part, far).max()) for part in far.split(256))
+    best, at, reach = float(torch.cdist(far, far).max()), 0, float(radius.max())
+    for block in examples.blocks(every):
+        near = radius[at : at + len(block)] + reach <= best  # to all others
+        at += len(block)
+        for part in block[~near].flatten(1).split(4096):
+            best = max(best, float(torch.cdist(part, far).max()))
+    return best
 
 
 def rounded_up(value: float) -> float:
