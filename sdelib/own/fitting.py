@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,17 @@ import torch
 from torch import nn
 
 from ..checks import require, show, whole
+from ..denoiser import DenoiserLoss
 from .curve import Curve
 from .data import Data
 from .devices import device_name
 from .forms import Form
 from .luck import undisturbed
+from .runs import versions
 from .schedule import scheduled, seconds_a_step
 from .sizes import batch_for, pace_for
 from .training import Objective, TrainingResult, train
 from .validation import Validation
-
-ROOT = __name__.partition(".")[0]
 
 
 def suits(form: Form, data: Data) -> None:
@@ -35,6 +35,28 @@ def suits(form: Form, data: Data) -> None:
         own, other = getattr(form, name), getattr(data.form, name)
         cure = f"the model's is {show(own)}: give the data that it was made for, or make another"
         require(own == other, f"data.form.{name}", other, cure)
+
+
+def loss_for(
+    form: Form,
+    levels: tuple[float, float],
+    *,
+    flips: bool = False,
+    drop: float = 0.1,
+    mean: float | None = None,
+    std: float = 1.4,
+    spread: float = 0.1,
+) -> DenoiserLoss:
+    """The loss of a denoiser of data of this form, over these noise levels.
+
+    mean, std: of ln σ; None: −1.2 where σ_d = 0.353, as the book's denoisers have it, and moved
+    with ln σ_d.  All else as `DenoiserLoss` has it.
+    Raises ValueError as that does, and for flips of what are no images.
+    """
+    fit = not flips or form.kind == "images"
+    require(fit, "flips", flips, f"only images are mirrored, and this is {form.kind}")
+    mean = -1.2 + math.log(form.std / 0.353) if mean is None else mean
+    return DenoiserLoss(mean, std, spread, drop, flips, data_std=form.std, levels=levels)
 
 
 def fit(
@@ -68,7 +90,9 @@ def fit(
     def rate() -> tuple[float, float]:
         began, twin = time.perf_counter(), copy.deepcopy(network)
         fixed: dict[str, Any] = {**how, "progress": False}
-        each = seconds_a_step(lambda **more: train(twin, objective, data.training(), **fixed, **more))
+        each = seconds_a_step(
+            lambda **more: train(twin, objective, data.training(), **fixed, **more)
+        )
         tried = time.perf_counter()
         validate(twin.eval(), device=next(twin.parameters()).device)
         now = time.perf_counter()
@@ -108,11 +132,6 @@ def fit(
     curve = Curve.of(result.watched, result.losses, plan.words)
     result.provenance = result.provenance | {"steps": plan.steps} | curve.facts()
     return result, curve
-
-
-def versions() -> dict[str, str]:
-    """Of sdelib and of PyTorch."""
-    return {"sdelib": import_module(ROOT).__version__, "torch": str(torch.__version__)}
 
 
 def _facts(data: Data, cpu: bool, seed: int) -> dict[str, Any]:

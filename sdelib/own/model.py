@@ -18,23 +18,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checks import require, whole, within
-from ..denoiser import SIGMA_MAX, SIGMA_MIN, DenoiserLoss, first_time, score_from
+from ..checks import require
+from ..denoiser import SIGMA_MAX, SIGMA_MIN, DenoiserLoss, score_from
 from ..families import VE
 from ..reversal import Score
 from ..sdes import GaussianSDE
 from . import weights
-from .budget import choose
 from .curve import Curve
 from .data import Data
-from .devices import chosen, exact_products
-from .fitting import fit, suits, versions
+from .devices import chosen
+from .fitting import fit, loss_for, suits
 from .forms import Form
 from .luck import undisturbed
-from .runs import fingerprint, tensors_of
-from .samples import Samples, draw
-from .sampling import in_batches
-from .sizes import network_for, noise_mean
+from .samples import Samples, sampled
+from .sizes import in_words, network_for
 from .training import Objective
 from .validation import Validation, validate
 
@@ -82,14 +79,12 @@ class Model:
         nothing of its data, as the bundled networks.
         Raises ValueError as `weights.load`, and for a file that lacks a form.
         """
-        said = weights.data_of(path)
+        made, said, own = weights.load(path, network), weights.data_of(path), weights.own(path)
         cure = "the file says nothing of its data: give form="
         require(said or form is not None, "path", str(path), cure)
-        own = weights.own(path)
-        at = weights.checked(f"{path}.safetensors") if own is None else own
         form = Form.from_json(said) if form is None else form
-        past, digest = weights.provenance(path), weights.sha256(at)
-        return cls(weights.load(path, network), form, past, digest)
+        at = weights.checked(f"{path}.safetensors") if own is None else own
+        return cls(made, form, weights.provenance(path), weights.sha256(at))
 
     def save(self, path: str | Path) -> Path:
         """Write the model to a file, all that sampling needs, atomically; its path is returned."""
@@ -100,14 +95,10 @@ class Model:
         return path
 
     def describe(self) -> str:
-        """The network, its size and its noise levels, in words."""
-        size, kind = sum(p.numel() for p in self.network.parameters()), type(self.network).__name__
+        """The network, its size and its noise levels, in two lines."""
         low, high = self.levels
-        config = getattr(self.network, "config", {})
-        facts = {k: config[k] for k in ("widths", "width", "depth", "dropout") if k in config}
-        words = ", ".join(f"{k} {v}" for k, v in facts.items())
         noise = f"noise levels {low:g} to {high:g}; sampling starts at {self.form.sigma_max:g}"
-        return f"{kind}: {words}; {size:,} parameters\n{noise}, the data's σ_d is {self.form.std:g}"
+        return f"{in_words(self.network)}\n{noise}, the data's σ_d is {self.form.std:g}"
 
     @property
     def levels(self) -> tuple[float, float]:
@@ -122,23 +113,9 @@ class Model:
 
     # ------------------------------------------------------------ training
 
-    def objective(
-        self,
-        *,
-        flips: bool = False,
-        drop: float = 0.1,
-        mean: float | None = None,
-        std: float = 1.4,
-        spread: float = 0.1,
-    ) -> DenoiserLoss:
-        """The loss that it is trained by.  mean, std: of ln σ; None: −1.2 where σ_d = 0.353, moved
-        with ln σ_d.  The rest as `DenoiserLoss` has it.  Raises ValueError as that does, and for
-        flips of what are no images."""
-        fit = not flips or self.form.kind == "images"
-        require(fit, "flips", flips, f"only images are mirrored, and this is {self.form.kind}")
-        mean = noise_mean(self.form.std) if mean is None else mean
-        how = {"data_std": self.form.std, "levels": self.levels}
-        return DenoiserLoss(mean, std, spread, drop, flips, **how)
+    def objective(self, **how: Any) -> DenoiserLoss:
+        """The loss that it is trained by; how: as `fitting.loss_for` takes it."""
+        return loss_for(self.form, self.levels, **how)
 
     def train(
         self,
@@ -178,7 +155,7 @@ class Model:
             self.network,
             loss,
             data,
-            lambda network, device: self._validated(network, data, device=device),
+            lambda network, device: Model(network, self.form).validation(data, device=device),
             steps=steps,
             minutes=minutes,
             batch_size=batch_size,
@@ -214,12 +191,9 @@ class Model:
         Raises ValueError for data of another form.
         """
         suits(self.form, data)
-        where, network = chosen(device), self.network.eval()
-        return self._validated(network.to(where), data, where, limit, bands, seed)
-
-    def _validated(self, network: Any, data: Data, device: Any, limit=512, bands=8, seed=0):
         x, labels = data.held_out(limit)
-        how = {"bands": bands, "seed": seed, "device": device}
+        network: Any = self.network.eval().to(where := chosen(device))
+        how = {"bands": bands, "seed": seed, "device": where}
         return validate(network, self.objective(), x, labels, **how)
 
     # ------------------------------------------------------------ sampling
@@ -227,8 +201,8 @@ class Model:
     def score(
         self, sde: GaussianSDE | None = None, *, label: Any = None, guidance: float = 1.0
     ) -> Score:
-        """∇ₓ log p_t(x | label) of any Gaussian SDE whose noise the network knows, in network units;
-        None: `sde`.  label: a class by name or number, or a number for each x.
+        """∇ₓ log p_t(x | label), in network units, of any Gaussian SDE whose noise the network
+        knows; None: `sde`.  label: a class by name or number, or a number for each x.
         Raises ValueError for an unknown class, and as `score_from`."""
         of = label if label is None or isinstance(label, Tensor) else self.form.label(label)
         sde = self.sde if sde is None else sde
@@ -259,49 +233,24 @@ class Model:
         evaluations: the most of the network that each sample may take; the solver and the grid that
         were best for so many are taken where none is named (see `budget`).  steps: in its place.
         batch: samples solved together.  device: None for the GPU, where there is one.
-        Raises ValueError for what there is not: a class, a solver, noise that the network never saw.
+        Raises ValueError for a class or a solver that there is not, and for noise that the network
+        never saw.
         """
-        whole(n=n), within(0, 1e18, guidance=guidance)
-        sde, labels, where = self.sde if sde is None else sde, self.labels(label, n), chosen(device)
-        price = 1 if guidance in (0, 1) else 2
-        how = choose(evaluations, solver=solver, steps=steps, grid=grid, price=price)
-        network: Any = self.network.eval().to(where)
-        split = in_batches(network, batch)  # which goes on with less where memory is short
-        with exact_products():
-            x, nfe = draw(
-                lambda y: score_from(split, sde, label=y, guidance=guidance),
-                sde,
-                n,
-                self.form.shape,
-                how,
-                labels=labels,
-                mean=self.form.mean,
-                t_min=first_time(sde, 1.0001 * self.levels[0]),
-                seed=seed,
-                batch=batch,
-                like=next(network.parameters()),
-                progress=progress,
-            )
-        digest = self.digest or fingerprint(t for _, t in tensors_of(network))
-        about = {"weights": digest, "n": n, "label": label if isinstance(label, str) else None}
-        about |= {"labels": None if labels is None else labels.tolist(), "guidance": guidance}
-        about |= {"solver": how.solver, "grid": how.grid, "steps": how.steps, "evaluations": nfe}
-        about |= {"measured": how.why, "process": repr(sde), "seed": seed, **versions()}
-        x = x.clamp(0, 1) if self.form.kind == "images" else x
-        return Samples(x, labels, nfe, self.form, about)
-
-    def labels(self, label: Any, n: int) -> Tensor | None:
-        """The number of the class of each of n samples, (n,); None where none is told."""
-        names = self.form.classes
-        if label is None:
-            return None
-        if label == "each" and label not in names and names:
-            return torch.arange(n) % len(names)
-        if isinstance(label, (Tensor, Sequence)) and not isinstance(label, str):
-            numbers = torch.as_tensor(label)
-            fit = numbers.shape == (n,) and not numbers.is_floating_point()
-            fit = fit and 0 <= int(numbers.min()) and int(numbers.max()) < len(names)
-            cure = f"give one for each of the {n} samples, from 0 to {len(names) - 1}"
-            require(fit, "label", numbers, cure)
-            return numbers.long()
-        return torch.full((n,), self.form.label(label))
+        return sampled(
+            self.network,
+            self.form,
+            self.sde if sde is None else sde,
+            n,
+            weights=self.digest,
+            levels=self.levels,
+            label=label,
+            guidance=guidance,
+            evaluations=evaluations,
+            solver=solver,
+            steps=steps,
+            grid=grid,
+            seed=seed,
+            batch=batch,
+            device=chosen(device),
+            progress=progress,
+        )

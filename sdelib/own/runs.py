@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import inspect
 import itertools
 import math
@@ -56,6 +57,12 @@ def _parts(t: Any, size: int = 1024) -> Iterator[Tensor]:
     else:
         rows = torch.arange(len(t)).split(size)
         yield from (torch.as_tensor(t[index]) for index in rows)
+
+
+def versions() -> dict[str, str]:
+    """Of sdelib and of PyTorch."""
+    here = importlib.import_module(__name__.partition(".")[0])
+    return {"sdelib": str(here.__version__), "torch": str(torch.__version__)}
 
 
 def description(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,8 @@ def seconds_a_step(train: Callable[..., Any]) -> float:
         if len(times) > 5 and times[-1] - times[0] > TRIED_SECONDS:
             raise Enough
 
-    try:
+    with suppress(Enough):
         train(steps=TRIED_STEPS, watch=watch)
-    except Enough:
-        pass
     gaps = [b - a for a, b in zip(times, times[1:])]
     return statistics.median(gaps[len(gaps) // 5 :])
 

@@ -11,9 +11,10 @@ that trained well in minutes on two cores; what is best for a data set is for `t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
+
+from torch import nn
 
 from ..checks import require, within
 from ..denoiser import SIGMA_MAX, SIGMA_MIN
@@ -45,7 +46,7 @@ def network_for(
     how |= {"data_mean": form.mean, "data_std": form.std, "preconditioned": preconditioned}
     how |= {"levels": (SIGMA_MIN, max(SIGMA_MAX, form.sigma_max))}
     sides = form.shape[1:] if form.kind == "images" else form.shape
-    if form.kind in ("points", "table") or max(sides) < SHORT and form.kind == "series":
+    if form.kind in ("points", "table") or (max(sides) < SHORT and form.kind == "series"):
         width = (128 if form.size <= 4 else 256,) if widths is None else tuple(widths)
         cure = "an MLP takes (units,) or (units, hidden layers), such as (128, 3)"
         require(len(width) in (1, 2), "widths", width, cure)
@@ -69,7 +70,10 @@ def pace_for(steps: int) -> tuple[int, float]:
     return max(1, min(200, steps // 10)), min(0.9995, max(0.9, 1 - 5 / steps))
 
 
-def noise_mean(std: float) -> float:
-    """The centre of ln σ in training: −1.2 for data of σ_d = 0.353, as the book's denoisers have
-    it, and moved with ln σ_d for others."""
-    return -1.2 + math.log(std / 0.353)
+def in_words(network: nn.Module) -> str:
+    """The network and its size, in a line."""
+    config = getattr(network, "config", {})
+    names = ("dim", "widths", "width", "depth", "channels", "classes", "dropout")
+    facts = ", ".join(f"{k} {config[k]}" for k in names if k in config)
+    size = sum(p.numel() for p in network.parameters())
+    return f"{type(network).__name__}: {facts}; {size:,} parameters"

@@ -2,9 +2,9 @@
 
     L_b = E[ℓ(D; x₀, σ, z)]   over examples x₀, z ~ N(0, I) and the levels σ of band b,
 
-where ℓ is the loss of `DenoiserLoss` and the B bands are equally likely under its bell of ln σ. Each
-example goes through every band once, at a level and with a z that depend on (seed, number of the
-example) only: so every model sees the same noise, and the difference of two is known far better
+where ℓ is the loss of `DenoiserLoss` and the B bands are equally likely under its bell of ln σ.
+Each example goes through every band once, at a level and with a z that depend on (seed, number of
+the example) only: so every model sees the same noise, and the difference of two is known far better
 than either (`Validation.minus`). An example's mean over the bands is one independent draw, so the
 errors are standard deviations over examples/√n.
 """
