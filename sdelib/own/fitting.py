@@ -63,7 +63,7 @@ def fit(
     network: nn.Module,
     objective: Objective,
     data: Data,
-    validate: Callable[..., Validation],
+    validate: Callable[[nn.Module, torch.device], Validation],
     *,
     steps: int | None,
     minutes: float | None,
@@ -79,7 +79,7 @@ def fit(
     provenance: Mapping[str, Any] | None,
     **how: Any,
 ) -> tuple[TrainingResult, Curve]:
-    """`training.train` by steps or minutes, with a curve of validate(network, device=…) at `points`
+    """`training.train` by steps or minutes, with a curve of validate(network, device) at `points`
     places.  how: what else `train` takes.  The global generators are left as they were."""
     whole(0, seed=seed, points=points)
     size = batch_for(data.form, len(data)) if batch_size is None else batch_size
@@ -87,31 +87,23 @@ def fit(
     if not any(p.requires_grad for p in network.parameters()):  # as a file's
         network.requires_grad_(True)
 
-    def rate() -> tuple[float, float]:
-        began, twin = time.perf_counter(), copy.deepcopy(network)
-        fixed: dict[str, Any] = {**how, "progress": False}
-        each = seconds_a_step(
-            lambda **more: train(twin, objective, data.training(), **fixed, **more)
-        )
-        tried = time.perf_counter()
-        validate(twin.eval(), device=next(twin.parameters()).device)
-        now = time.perf_counter()
-        return each, now - began + points * (now - tried)
+    look = lambda network: validate(network, next(network.parameters()).device)
+
+    def rate(minutes: float) -> tuple[float, float]:
+        twin, fixed = copy.deepcopy(network), {**how, "progress": False}
+        short = lambda **more: train(twin, objective, data.training(), **fixed, **more)
+        each, began = seconds_a_step(short, minutes), time.perf_counter()
+        look(twin.eval())
+        return each, time.perf_counter() - began
 
     with undisturbed():
-        torch.manual_seed(seed)
-        plan = scheduled(steps, minutes, checkpoint, extend, rate)
+        plan = scheduled(steps, minutes, checkpoint, extend, points, rate)
         if progress and plan.words:
             print(plan.words, file=sys.stderr)
-        span = max(1, plan.steps - plan.begin)
-        pace = pace_for(span)
-        at = {plan.begin + -(-span * k // points) for k in range(1, points + 1)}
+        pace, at = pace_for(max(1, plan.steps - plan.begin)), plan.places
 
         def watch(k: int, averaged: Callable[[], nn.Module]) -> dict[str, Any] | None:
-            if k not in at:
-                return None
-            now = averaged()
-            return validate(now, device=next(now.parameters()).device).to_json()
+            return look(averaged()).to_json() if k in at else None
 
         facts = _facts(data, cpu, seed) | {"batch_size": size, "lr": how.get("lr")} | plan.facts
         torch.manual_seed(seed)

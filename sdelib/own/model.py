@@ -3,7 +3,7 @@ from.
 
     data = Data.open("photos/")
     model = Model.make(data)
-    print(model.train(data, minutes=3))          the validation loss as it fell
+    print(model.train(data, minutes=3))         the validation loss as it fell
     model.sample(16).write("grid.png")
     model.save("photos.safetensors")
 """
@@ -31,7 +31,7 @@ from .fitting import fit, loss_for, suits
 from .forms import Form
 from .luck import undisturbed
 from .samples import Samples, sampled
-from .sizes import in_words, network_for
+from .sizes import in_words, network_for, noise_in_words
 from .training import Objective
 from .validation import Validation, validate
 
@@ -46,8 +46,6 @@ class Model:
     form: Form
     provenance: dict[str, Any] = field(default_factory=dict)
     digest: str = ""
-
-    # ------------------------------------------------------------ made, read, written
 
     @classmethod
     def make(
@@ -96,22 +94,19 @@ class Model:
 
     def describe(self) -> str:
         """The network, its size and its noise levels, in two lines."""
-        low, high = self.levels
-        noise = f"noise levels {low:g} to {high:g}; sampling starts at {self.form.sigma_max:g}"
-        return f"{in_words(self.network)}\n{noise}, the data's σ_d is {self.form.std:g}"
+        return f"{in_words(self.network)}\n{noise_in_words(self.form, self.levels)}"
 
     @property
     def levels(self) -> tuple[float, float]:
         """The least and the largest noise level that the network knows."""
-        return tuple(getattr(self.network, "levels", (SIGMA_MIN, SIGMA_MAX)))
+        low, high = getattr(self.network, "levels", (SIGMA_MIN, SIGMA_MAX))
+        return low, high
 
     @property
     def sde(self) -> GaussianSDE:
         """The process that sampling undoes unless another is given: VE up to the form's sigma_max,
         the largest distance in the data (Song & Ermon 2020, technique 1)."""
         return VE(0.01, min(self.form.sigma_max, self.levels[1]))
-
-    # ------------------------------------------------------------ training
 
     def objective(self, **how: Any) -> DenoiserLoss:
         """The loss that it is trained by; how: as `fitting.loss_for` takes it."""
@@ -155,7 +150,7 @@ class Model:
             self.network,
             loss,
             data,
-            lambda network, device: Model(network, self.form).validation(data, device=device),
+            lambda net, device: Model(net, self.form).validation(data, limit=256, device=device),
             steps=steps,
             minutes=minutes,
             batch_size=batch_size,
@@ -195,8 +190,6 @@ class Model:
         network: Any = self.network.eval().to(where := chosen(device))
         how = {"bands": bands, "seed": seed, "device": where}
         return validate(network, self.objective(), x, labels, **how)
-
-    # ------------------------------------------------------------ sampling
 
     def score(
         self, sde: GaussianSDE | None = None, *, label: Any = None, guidance: float = 1.0

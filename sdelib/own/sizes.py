@@ -50,7 +50,8 @@ def network_for(
         width = (128 if form.size <= 4 else 256,) if widths is None else tuple(widths)
         cure = "an MLP takes (units,) or (units, hidden layers), such as (128, 3)"
         require(len(width) in (1, 2), "widths", width, cure)
-        return DenoiserMLP(form.size, width[0], **how, **dict(zip(["depth"], width[1:])))
+        how |= dict(zip(["depth"], width[1:]))
+        return DenoiserMLP(form.size, width[0], **how)
     channels = form.shape[0] if form.kind == "images" else 1
     usual = SMALL if n * form.size < MANY else LARGE
     chosen = (DEEP if max(sides) >= DEEP_FROM else usual) if widths is None else tuple(widths)
@@ -77,3 +78,9 @@ def in_words(network: nn.Module) -> str:
     facts = ", ".join(f"{k} {config[k]}" for k in names if k in config)
     size = sum(p.numel() for p in network.parameters())
     return f"{type(network).__name__}: {facts}; {size:,} parameters"
+
+
+def noise_in_words(form: Form, levels: tuple[float, float]) -> str:
+    """The noise levels of training and of sampling, in a line."""
+    known = f"noise levels {levels[0]:g} to {levels[1]:g}"
+    return f"{known}; sampling starts at {form.sigma_max:g}, the data's σ_d is {form.std:g}"

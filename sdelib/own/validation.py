@@ -63,7 +63,8 @@ class Validation:
     def from_json(cls, said: dict[str, Any]) -> Validation:
         """What `to_json` gave."""
         f = lambda a: torch.tensor(a, dtype=torch.float64) if isinstance(a, list) else a
-        return cls(**{k: f(v) for k, v in said.items()}, each=torch.empty(0, 0))
+        facts: Any = {k: f(v) for k, v in said.items()}
+        return cls(**facts, each=torch.empty(0, 0))
 
     def rows(self) -> list[dict[str, float]]:
         """One dict a band: sigma_low, sigma_high, loss, error."""
@@ -79,8 +80,8 @@ class Validation:
 
 def _mean(a: Tensor) -> tuple[Tensor, Tensor]:
     """(mean, its standard error) of each column; the error of one row is not known, NaN."""
-    squeeze = a.mean(0), a.std(0) / math.sqrt(len(a)) if len(a) > 1 else a[0] * math.nan
-    return squeeze
+    spread = a.std(0) if len(a) > 1 else a[0] * math.nan
+    return a.mean(0), spread / math.sqrt(len(a))
 
 
 def edges(loss: DenoiserLoss, bands: int) -> Tensor:
@@ -93,7 +94,7 @@ def edges(loss: DenoiserLoss, bands: int) -> Tensor:
 
 
 def levels_and_noise(
-    loss: DenoiserLoss, shape: tuple[int, ...], n: int, bands: int, seed: int = 0
+    loss: DenoiserLoss, n: int, bands: int, seed: int = 0
 ) -> tuple[Tensor, list[torch.Generator]]:
     """(σ, generators): levels (n, bands), float64, one of each band for each example, and the
     generators that go on to draw its z. Example k depends on (seed, k) only; a shift of its place
@@ -126,7 +127,7 @@ def validate(
     """
     whole(bands=bands, batch=batch)
     require(len(x) > 0, "examples", len(x), "give at least one, two for a standard error")
-    sigma, generators = levels_and_noise(loss, tuple(x.shape[1:]), len(x), bands, seed)
+    sigma, generators = levels_and_noise(loss, len(x), bands, seed)
     y = torch.full((len(x),), NO_LABEL) if labels is None else labels
     found, at_once = [], max(1, batch // bands)
     for first in range(0, len(x), at_once):
@@ -134,9 +135,9 @@ def validate(
         z = torch.stack([torch.randn(bands, *x.shape[1:], generator=g) for g in generators[part]])
         rows = [a.repeat_interleave(bands, 0).to(device) for a in (x[part], y[part])]
         told = torch.ones(len(rows[0]), dtype=torch.bool, device=device)
-        noise = z.flatten(0, 1).to(rows[0]), told, ~told
+        noise = sigma[part].flatten().to(rows[0]), z.flatten(0, 1).to(rows[0]), told, ~told
         with exact_products():
-            each = loss(denoiser, *rows, sigma[part].flatten().to(rows[0]), *noise)
+            each = loss(denoiser, rows[0], rows[1], *noise)
         found.append(each.reshape(-1, bands).double().cpu())
     at = edges(loss, bands)
     return Validation.of(at[:-1], at[1:], torch.cat(found))
