@@ -149,4 +149,11 @@ def opened(args: Any) -> tuple[Data, dict[str, Any]]:
     data alone, so that `evaluate` knows it again."""
     names = ("kind", "size", "grey", "label_column", "categorical", "skip_unreadable")
     how = {name: v for name in names if (v := getattr(args, name)) not in (None, (), False)}
-    return Data.open(args.data or "fashion-mnist", **how), how
+    try:
+        return Data.open(args.data or "fashion-mnist", **how), how
+    except ValueError as error:  # says how a call is mended, and this is a command
+        text = str(error)
+        for name in names:
+            flag = f"--{name.replace('_', '-')}"
+            text = text.replace(f"{name}=True", flag).replace(f"{name}=", f"{flag} ")
+        raise ValueError(text) from error

@@ -19,26 +19,25 @@ from .common import ratio
 from .sources import Source
 
 
-def numbers_of(text: str | None, source: Source, numbers: range) -> list[int] | None:
-    """The class of each example with these numbers: by --label's number or name, `each` (the
-    classes in turn, which is done where nothing is given), or none."""
+def told(text: str | None, source: Source) -> Callable[[int, int], Tensor | None]:
+    """(start, stop) → the class of each example number start to stop, by --label's name or number,
+    by `each` (the classes in turn, which is done where nothing is given), or by none."""
     if not source.labelled and text not in (None, "none"):
         raise ValueError(_LABELS.format(source.name))
     names = source.form.classes
-    if text == "none" or not source.labelled:
-        return None
+    if not source.labelled or (text == "none" and text not in names):
+        return lambda start, stop: None
     if text is None or (text == "each" and text not in names):
-        return [k % len(names) for k in numbers]
-    if text in names:
-        return [names.index(text)] * len(numbers)
-    if text.isdecimal() and int(text) < len(names):
-        return [int(text)] * len(numbers)
+        return lambda start, stop: torch.arange(start, stop) % len(names)
     known = [f"{k} ({name})" for k, name in enumerate(names)]
     more = f" and {len(known) - 20} more" if len(known) > 20 else ""
-    raise ValueError(
-        f"argument --label: {text!r} is not allowed; give one of {', '.join(known[:20])}{more}, "
-        "or each, or none"
-    )
+    if text not in names and not (text.isdecimal() and int(text) < len(names)):
+        raise ValueError(
+            f"argument --label: {text!r} is not allowed; give one of "
+            f"{', '.join(known[:20])}{more}, or each, or none"
+        )
+    one = source.form.label(text)
+    return lambda start, stop: torch.full((stop - start,), one)
 
 
 def process(args: argparse.Namespace, source: Source) -> GaussianSDE:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..own.written import target
 from ..sdes import GaussianSDE
 from . import sample_options
 from .common import chosen_device, writable
-from .process import numbers_of, process, score
+from .process import process, score, told
 from .sources import Source, source
 
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     and write them as .png, .npz, .csv or a folder of pictures."""
     device, of = chosen_device(args.device), source(args.weights)
     place = _place(args, of)
-    sde, labels = process(args, of), numbers_of(args.label, of, range(args.n))
+    sde, labels = process(args, of), told(args.label, of)
     choice = _choice(args)
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if args.chunk is None and processes > 1:
@@ -40,6 +41,7 @@ def run(args: argparse.Namespace) -> None:
             "how many are drawn together"
         )
     draw = _Draw(args, of, sde, device, labels, choice)
+    torch.empty(args.n, *of.form.shape)  # said now, where they are more than the memory holds
     if args.chunk is None:
         x = draw(0, args.n)
     else:
@@ -48,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
             return
     settings = draw.settings() | {"n": args.n, "evaluations": draw.evaluations}
     settings |= {"measured": choice.why}
-    of.form.write(x, place, labels=labels, about=settings)
+    of.form.write(x, place, labels=labels(0, args.n), about=settings)
     if args.chunk is not None:
         shutil.rmtree(_parts(args), ignore_errors=True)
     what = {"table": "rows"}.get(of.form.kind, of.form.kind)
@@ -98,7 +100,7 @@ class _Draw:
         of: Source,
         sde: GaussianSDE,
         device: torch.device,
-        labels: list[int] | None,
+        labels: Callable[[int, int], Tensor | None],
         choice: Choice,
     ):
         self.args, self.of, self.sde, self.device = args, of, sde, device
@@ -113,7 +115,7 @@ class _Draw:
                 stop - start,
                 self.of.form.shape,
                 self.choice,
-                labels=None if self.labels is None else torch.tensor(self.labels[start:stop]),
+                labels=self.labels(start, stop),
                 mean=self.of.form.mean,
                 t_min=self.t_min,
                 seed=self.args.seed,

@@ -38,6 +38,7 @@ class Source:
             "name": self.name if path is None else file.name,
             "network": type(self.network).__name__,
             "trained_on": self.facts.get("data", self.form.source),
+            **{k: self.facts[k] for k in ("opened",) if self.facts.get(k)},
         }
 
 
