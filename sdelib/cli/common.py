@@ -15,6 +15,7 @@ import torch
 from ..own import weights
 from ..own.checkpoints import said_in
 from ..own.data import Data
+from ..own.opening import FASHION_MNIST
 from ..sdes import GaussianSDE
 
 
@@ -86,9 +87,7 @@ def keeps(checkpoint: Path, every: int | None) -> str:
         return f"nothing is kept; the first checkpoint is written{when}"
     said = said_in(checkpoint)
     done, of = said["step"], said["run"].get("steps")
-    return (
-        f"{checkpoint} keeps the first {done} of {of} steps; the same command goes on from there"
-    )
+    return f"{checkpoint} keeps the first {done} of {of} steps; the same command goes on from there"
 
 
 def start_from(network: torch.nn.Module, name: str) -> None:
@@ -108,6 +107,18 @@ def start_from(network: torch.nn.Module, name: str) -> None:
             f"{type(network).__name__} with {config.config}"
         )
     network.load_state_dict(state, strict=False)
+
+
+def root_of(data: str | None) -> str | None:
+    """--data as the root of Fashion-MNIST: None for the word, which searches for it."""
+    return None if data == FASHION_MNIST else data
+
+
+def is_own(data: str | None) -> bool:
+    """--data is data of one's own, and not where Fashion-MNIST lies."""
+    if root_of(data) is None:
+        return False
+    return not (Path(str(data)).expanduser() / "FashionMNIST").is_dir()
 
 
 def data_options(p: Any) -> None:
@@ -150,7 +161,7 @@ def opened(args: Any) -> tuple[Data, dict[str, Any]]:
     names = ("kind", "size", "grey", "label_column", "categorical", "skip_unreadable")
     how = {name: v for name in names if (v := getattr(args, name)) not in (None, (), False)}
     try:
-        return Data.open(args.data or "fashion-mnist", **how), how
+        return Data.open(args.data or FASHION_MNIST, **how), how
     except ValueError as error:  # says how a call is mended, and this is a command
         text = str(error)
         for name in names:

@@ -13,19 +13,22 @@ from ..book.classifier import features, stored_moments
 from ..book.data import CLASSES, fashion_mnist
 from ..own import weights
 from ..own.metrics import frechet_distance, moments, split_floor
-from .common import SEED, writable
+from . import own_evaluate
+from .common import SEED, data_options, is_own, root_of, writable
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fréchet distance of samples from real images, beside the distance of real images from each
-    other."""
+    """How far samples are from real ones, beside how far real ones are from each other."""
+    if is_own(args.data):
+        own_evaluate.run(args)
+        return
     images, nfe = _read_samples(args.samples)
     if args.json is not None:
         writable(args.json)
     classifier = weights.load("classifier")
     f = features(images, classifier)
     counts = torch.bincount(classifier.head(f.float()).argmax(1), minlength=len(CLASSES)).tolist()
-    real = fashion_mnist(train=args.against == "train", root=args.data)
+    real = fashion_mnist(train=args.against != "test", root=root_of(args.data))
     floor = None
     if real.real:
         against, g = real.source, features(real.images, classifier)
@@ -96,14 +99,21 @@ def kept(args: argparse.Namespace) -> str:
 
 
 def options(p: argparse.ArgumentParser) -> None:
+    p.usage = "python -m sdelib evaluate --samples PLACE [--data PATH] [options]"
     p.add_argument(
         "--samples",
         type=Path,
         required=True,
-        metavar="FILE",
-        help="a .npz file of python -m sdelib sample",
+        metavar="PLACE",
+        help="what python -m sdelib sample wrote, or others': .npz (arr_0 too), .npy, .csv, or a "
+        "folder of pictures; labels are the classes that were asked for",
     )
-    p.add_argument("--against", choices=("train", "test"), default="train", help="the real images")
-    p.add_argument("--data", type=Path, metavar="ROOT", help="folder that holds FashionMNIST/raw")
-    p.add_argument("--seed", type=SEED, default=0, help="of the floor's random halves")
+    p.add_argument(
+        "--against",
+        choices=("train", "test", "held-out"),
+        help="the real examples: of Fashion-MNIST train or test (default: train), of your own data "
+        "what training held out",
+    )
+    data_options(p)
+    p.add_argument("--seed", type=SEED, default=0, help="of the random halves and directions")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")

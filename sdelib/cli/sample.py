@@ -71,7 +71,9 @@ def _place(args: argparse.Namespace, of: Source) -> str:
         return args.out
     path.mkdir(parents=True, exist_ok=True)
     if not args.force and any(path.iterdir()):
-        raise ValueError(f"--out {args.out} is a folder with files in it: give a new one, or --force")
+        raise ValueError(
+            f"--out {args.out} is a folder with files in it: give a new one, or --force"
+        )
     writable(path / "00000.png")
     return args.out
 
@@ -146,9 +148,7 @@ class _Draw:
         }
 
 
-def _draw_in_chunks(
-    args: argparse.Namespace, draw: _Draw, rank: int, processes: int
-) -> Tensor:
+def _draw_in_chunks(args: argparse.Namespace, draw: _Draw, rank: int, processes: int) -> Tensor:
     """Each chunk is kept as soon as it is drawn, so a run that was killed goes on where it stopped;
     the set does not depend on the chunks, nor on the number of processes.  Process r draws the
     chunks r, r + processes, …; all but rank 0 return nothing of use."""

@@ -28,7 +28,7 @@ from ..own import training, weights
 from ..own.devices import device_name
 from ..score_matching import DenoisingLoss, LadderLoss
 from . import own, train_options
-from .common import chosen_device, compiled_or_said, keeps, ratio, start_from, writable
+from .common import chosen_device, compiled_or_said, keeps, ratio, root_of, start_from, writable
 
 
 @dataclass
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
     task = TASKS[args.what](args)
     if args.init is not None:
         start_from(task.network, args.init)
-    data = fashion_mnist(root=args.data)
+    data = fashion_mnist(root=root_of(args.data))
     facts = {
         "command": args.command_line,
         "data": data.source,
@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> None:
         facts["ratios"] = task.ratios
     network: Any = result.network.cpu()
     if args.what == "classifier":
-        test = fashion_mnist(root=args.data, train=False)
+        test = fashion_mnist(root=root_of(args.data), train=False)
         right = round(accuracy(test.images, test.labels, network), 4)
         facts |= {"test_accuracy": right, "test_images": len(test)}
         print(f"accuracy on the {len(test):,} test images: {right:.4f}")

@@ -123,9 +123,7 @@ def _shared(p: Any) -> None:
         type=number(float, -1e-9, 0.9),
         help=f"share of hidden units left out{_says('dropout')}",
     )
-    p.add_argument(
-        "--flips", action="store_true", default=None, help="mirror half of the pictures"
-    )
+    p.add_argument("--flips", action="store_true", default=None, help="mirror half of the pictures")
     p.add_argument("--seed", type=SEED, default=0, help="of everything random")
     p.add_argument(
         "--checkpoint",
