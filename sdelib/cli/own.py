@@ -40,14 +40,10 @@ def run(args: argparse.Namespace) -> None:
         lines = model.describe().splitlines()
         lines += [f"made for {len(data):,} examples of shape {data.form.shape}"]
         print("network  " + "\n         ".join(lines), flush=True)
-    asked = {
-        name: value
-        for name, option in {
-            **{name: name for name in ("minutes", "steps", "lr", "warmup", "ema", "every")},
-            **{"batch_size": "batch", "flips": "flips", "precision": "precision"},
-        }.items()
-        if (value := getattr(args, option)) is not None
-    }
+    names = ("minutes", "steps", "batch", "lr", "warmup", "ema", "every", "flips", "precision")
+    asked = {name: value for name in names if (value := getattr(args, name)) is not None}
+    if "batch" in asked:
+        asked["batch_size"] = asked.pop("batch")
     how: dict[str, Any] = asked | {
         "seed": args.seed,
         "checkpoint": checkpoint,

@@ -67,7 +67,7 @@ def process(args: argparse.Namespace, source: Source) -> GaussianSDE:
 
 def score(
     args: argparse.Namespace, source: Source, sde: GaussianSDE, device: torch.device
-) -> tuple[Callable[[Tensor | None], Score], float]:
+) -> tuple[Callable[[Tensor | int | None], Score], float]:
     """(labels, one for each example, or None → the score of `sde` by the network that was asked
     for, the time to stop at); ValueError where it was never trained."""
     if args.precision == "bf16" and device.type != "cuda":

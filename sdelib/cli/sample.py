@@ -86,7 +86,7 @@ def _choice(args: argparse.Namespace) -> Choice:
     if given:
         raise ValueError(
             f"--evaluations {args.evaluations} chooses the solver, the steps and the grid: "
-            f"leave --{[*given][0]} out, or give all three in its place"
+            f"leave --{next(iter(given))} out, or give all three in its place"
         )
     return choose(args.evaluations, price=price)
 

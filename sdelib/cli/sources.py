@@ -1,4 +1,4 @@
-"""A network to sample from, evaluate or export: a bundled one by its name, or a file of one's own."""
+"""A network to sample from: a bundled one by its name, or a model in a file of one's own."""
 
 from __future__ import annotations
 
@@ -50,9 +50,14 @@ def source(name: str) -> Source:
     if not path.is_file():
         known = ", ".join(scores())
         raise ValueError(f"--weights {name}: there is no such file; bundled by name are {known}")
+    if not weights.data_of(path):
+        raise ValueError(
+            f"--weights {name} says nothing of its data: give a file that "
+            "python -m sdelib train --out wrote"
+        )
     model = Model.load(path)
-    network, low_high = model.network, getattr(model.network, "levels", None)
-    low, high = model.provenance.get("ratios") or low_high or (None, None)
+    network: Any = model.network
+    low, high = model.provenance.get("ratios") or getattr(network, "levels", (None, None))
     if low is None or high is None or not hasattr(network, "correction"):
         raise ValueError(
             f"--weights {name} holds a {type(network).__name__} that does not say what noise it "

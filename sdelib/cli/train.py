@@ -1,4 +1,4 @@
-"""python -m sdelib train: a model of one's own data (--out, see `own`), or a network of the book."""
+"""python -m sdelib train: a model of one's own data (--out: `own`), or a network of the book."""
 
 from __future__ import annotations
 

@@ -115,8 +115,9 @@ def _shared(p: Any) -> None:
         type=COUNT,
         nargs="+",
         metavar="CHANNELS",
-        help="channels at half, at quarter and perhaps at an eighth of the size, multiples of 8; of "
-        f"points and tables the hidden units, and perhaps how many hidden layers{_says('widths')}",
+        help="channels at half, at quarter and perhaps at an eighth of the size, multiples of 8; "
+        "of points and tables the hidden units, and perhaps how many hidden layers"
+        + _says("widths"),
     )
     p.add_argument(
         "--dropout",
