@@ -19,9 +19,8 @@ def run(args: argparse.Namespace) -> None:
     facts = {"weights": file.name, "weights_sha256": weights.sha256(file)}
     shape = _shape(network, weights.data_of(args.weights))
     path = to_onnx(network, args.onnx, shape, half=own is None, facts=facts)
-    print(
-        f"{path}: x of shape (n, {', '.join(map(str, shape))}); onnxruntime gives what torch gives"
-    )
+    sides = ", ".join(map(str, shape))
+    print(f"{path}: x of shape (n, {sides}); onnxruntime gives what torch gives")
 
 
 def _shape(network: Any, data: dict[str, Any]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..own import arrays, pictures, weights
 from ..own.compare import compare
 from ..own.extras import package
 from ..own.forms import Form
+from ..own.written import plain
 from .common import opened, writable
 
 ASIDE = ("labels", "classes", "about")
@@ -59,7 +61,7 @@ def about_of(path: Path) -> dict[str, Any]:
     return {}
 
 
-def read(path: Path, form: Form) -> tuple[Any, list[str | int] | None]:
+def read(path: Path, form: Form) -> tuple[Any, Sequence[str | int] | None]:
     """(samples in the data's own units, the name or number of the class of each, or None).
     Raises ValueError for a file that holds no such samples."""
     suffix = path.suffix.lower()
@@ -69,7 +71,9 @@ def read(path: Path, form: Form) -> tuple[Any, list[str | int] | None]:
             raise ValueError(f"--samples {path} is a folder, and the data are {form.kind}")
         found = pictures.read(path, size=(h, w), grey=c == 1)
         images = found.images if c == 1 or found.images.ndim == 4 else _coloured(found.images, c)
-        return images, None if found.labels is None else [str(k) for k in found.labels]
+        names = {plain(name): name for name in form.classes}  # as folders are called
+        called = None if found.labels is None else [names.get(k, k) for k in map(str, found.labels)]
+        return images, called
     if not path.exists():
         raise ValueError(f"--samples {path}: there is no such file or folder")
     if suffix == ".csv" and form.kind != "images":
@@ -91,14 +95,14 @@ def _coloured(grey: np.ndarray, channels: int) -> np.ndarray:
     return np.repeat(grey[..., None], channels, -1)
 
 
-def _named(labels: Any, classes: Any) -> list[str | int] | None:
+def _named(labels: Any, classes: Any) -> Sequence[str | int] | None:
     if labels is None:
         return None
     known = [] if classes is None else [str(name) for name in classes]
     return [known[k] if known and 0 <= k < len(known) else k for k in np.asarray(labels).tolist()]
 
 
-def _frame(path: Path, form: Form) -> tuple[Any, list[str | int] | None]:
+def _frame(path: Path, form: Form) -> tuple[Any, Sequence[str | int] | None]:
     pandas = package("pandas")
     try:
         frame = pandas.read_csv(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..book.data import CLASSES
@@ -10,8 +10,8 @@ from ..own import weights
 from ..own.forms import Form
 from ..own.model import Model
 
-HIGH = 80.0
-"""Where the book's denoisers begin; they know more noise than that, for VP."""
+GARMENTS = Form("images", (1, 28, 28), 0.286, 0.353, 80.0, CLASSES, source="Fashion-MNIST")
+"""Of the book's networks. Its sigma_max is where their denoisers begin; they know more, for VP."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,12 @@ def _bundled(name: str) -> Source:
         )
     known = bool(network.config.get("classes"))
     low, high = facts["ratios"]
-    form = Form(
-        "images",
-        (1, 28, 28),
-        network.data_mean,
-        network.data_std,
-        min(HIGH, high),
-        CLASSES if known else (),
-        source=str(facts.get("data", "Fashion-MNIST")),
+    form = replace(
+        GARMENTS,
+        mean=network.data_mean,
+        std=network.data_std,
+        sigma_max=min(GARMENTS.sigma_max, high),
+        classes=CLASSES if known else (),
     )
     return Source(name, network, form, (low, high), known, facts, True)
 

@@ -92,8 +92,9 @@ class Neighbours:
 
     @property
     def nearer(self) -> bool:
-        """More samples are very near a training example than chance (1 in 1,000) allows."""
-        return self.chance < 1e-3
+        """The samples are nearer than held-out examples: more of them are very near than chance
+        (1 in 1,000) allows, or their median is, by more than 3 errors."""
+        return self.chance < 1e-3 or self.ratio < 1 - 3 * self.ratio_error
 
     @property
     def copying(self) -> bool:
