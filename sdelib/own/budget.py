@@ -77,7 +77,9 @@ def choose(
     solver = solver or (best or min(at, key=lambda r: float(r["frechet"])))["solver"]
     steps = SOLVERS[solver].steps(evaluations // price) if steps is None else int(steps)
     grid = grid or (best or at[0])["grid"]
-    return Choice(solver, grid, steps, price * _cost(solver, steps), _words(best, len(at)))
+    fewer = [r for r in rows if int(r["budget"]) < budget and r["solver"] == solver]
+    less = min(fewer, key=lambda r: float(r["frechet"]), default=None)
+    return Choice(solver, grid, steps, price * _cost(solver, steps), _words(best, less, len(at)))
 
 
 def _cost(solver: str, steps: int) -> int:
@@ -85,7 +87,7 @@ def _cost(solver: str, steps: int) -> int:
     return steps * SOLVERS[solver].evaluations + 1
 
 
-def _words(row: dict[str, str] | None, others: int) -> str:
+def _words(row: dict[str, str] | None, less: dict[str, str] | None, others: int) -> str:
     if row is None:
         return "of your choice; not among what was measured on Fashion-MNIST (results/quality.csv)"
     real = [
@@ -93,9 +95,11 @@ def _words(row: dict[str, str] | None, others: int) -> str:
         for r in table("quality.csv")
         if (r["part"], r["solver"], r["n"]) == ("floor", "real told the class", row["n"])
     ]
+    better = less is not None and float(less["frechet"]) < float(row["frechet"])
+    more = f"; {less['evaluations']} had {float(less['frechet']):.2f}" if less and better else ""
     return (
         f"measured on Fashion-MNIST, not on this data (results/quality.csv): squared Fréchet "
         f"distance {float(row['frechet']):.2f} at {row['evaluations']} evaluations, one of "
         f"{others} solvers compared there ({row['n']} images, {row['process']}, one seed; "
-        f"real images {statistics.mean(real):.2f})"
+        f"real images {statistics.mean(real):.2f}{more})"
     )

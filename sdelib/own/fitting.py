@@ -21,7 +21,7 @@ from .data import Data
 from .devices import device_name
 from .forms import Form
 from .luck import undisturbed
-from .runs import versions
+from .runs import described, versions
 from .schedule import scheduled, seconds_a_step
 from .sizes import batch_for, pace_for
 from .training import Objective, TrainingResult, train
@@ -100,24 +100,28 @@ def fit(
         plan = scheduled(steps, minutes, checkpoint, extend, points, rate)
         if progress and plan.words:
             print(plan.words, file=sys.stderr)
-        pace, at = pace_for(max(1, plan.steps - plan.begin)), plan.places
+        span, at = max(1, plan.steps - plan.begin), plan.places
+        pace = pace_for(span) if warmup is None else (warmup, pace_for(span)[1])
+        pace = pace if ema is None else (pace[0], ema)
+        how.setdefault("every", max(1, min(200, span // 10)))
 
         def watch(k: int, averaged: Callable[[], nn.Module]) -> dict[str, Any] | None:
             return look(averaged()).to_json() if k in at else None
 
-        facts = _facts(data, cpu, seed) | {"batch_size": size, "lr": how.get("lr")} | plan.facts
+        facts = _facts(data, cpu) | {k: how[k] for k in ("batch_size", "lr", "seed") if k in how}
+        facts |= {"warmup": pace[0], "ema": pace[1]} | described("objective", objective)
         torch.manual_seed(seed)
         result = train(
             network,
             objective,
             data.training(),
             steps=plan.steps,
-            warmup=pace[0] if warmup is None else warmup,
-            ema=pace[1] if ema is None else ema,
+            warmup=pace[0],
+            ema=pace[1],
             checkpoint=checkpoint,
             extend=extend,
             progress=progress,
-            provenance=facts | dict(provenance or {}),
+            provenance=facts | plan.facts | dict(provenance or {}),
             watch=watch,
             **how,
         )
@@ -126,13 +130,12 @@ def fit(
     return result, curve
 
 
-def _facts(data: Data, cpu: bool, seed: int) -> dict[str, Any]:
+def _facts(data: Data, cpu: bool) -> dict[str, Any]:
     """Where the weights come from, but for the numbers of the training."""
     return {
         "data": data.form.source,
         "examples": len(data),
         "held_out": len(data.held),
-        "seed": seed,
         "device": device_name(torch.device("cpu") if cpu else None),
         **versions(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),

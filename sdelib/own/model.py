@@ -26,7 +26,7 @@ from ..sdes import GaussianSDE
 from . import weights
 from .curve import Curve
 from .data import Data
-from .devices import chosen
+from .devices import chosen, visiting
 from .fitting import fit, loss_for, suits
 from .forms import Form
 from .luck import undisturbed
@@ -39,8 +39,7 @@ from .validation import Validation, validate
 @dataclass(eq=False)
 class Model:
     """network: D(x; σ, label), in network units.  form: what it must know of its data.
-    provenance: where its weights come from.  digest: the SHA-256 of its file, "" until it has one.
-    """
+    provenance: where its weights come from.  digest: the SHA-256 of its file, "" without one."""
 
     network: nn.Module
     form: Form
@@ -106,7 +105,8 @@ class Model:
     def sde(self) -> GaussianSDE:
         """The process that sampling undoes unless another is given: VE up to the form's sigma_max,
         the largest distance in the data (Song & Ermon 2020, technique 1)."""
-        return VE(0.01, min(self.form.sigma_max, self.levels[1]))
+        top = min(self.form.sigma_max, self.levels[1])
+        return VE(min(0.01, top / 100), top)
 
     def objective(self, **how: Any) -> DenoiserLoss:
         """The loss that it is trained by; how: as `fitting.loss_for` takes it."""
@@ -139,12 +139,13 @@ class Model:
         steps, or minutes: of which the rate of the first steps, on a copy, makes steps; 3 minutes
         where neither is given. `schedule` says how that survives a kill.
         batch_size, warmup, ema: None for those of `sizes`.  flips, drop: of `objective`, or another
-        loss in its place.  points: how often the held-out part is looked at.
+        loss in its place.  points: how often the held-out part is looked at, or 0.
         seed: of all that is random; the reader's generators are left as they were.  All else as
         `training.train`: with a checkpoint the same call after a kill ends as if there was none.
         Raises ValueError for data of another form, and as `schedule.scheduled` and `train`.
         """
         suits(self.form, data)
+        before = {"before": self.provenance} if self.provenance else {}
         loss = self.objective(flips=flips, drop=drop) if objective is None else objective
         result, curve = fit(
             self.network,
@@ -163,7 +164,7 @@ class Model:
             points=points,
             cpu=cpu,
             progress=progress,
-            provenance=provenance,
+            provenance=before | dict(provenance or {}),
             **how,
         )
         self.network, self.digest = result.network.cpu(), ""
@@ -187,9 +188,8 @@ class Model:
         """
         suits(self.form, data)
         x, labels = data.held_out(limit)
-        network: Any = self.network.eval().to(where := chosen(device))
-        how = {"bands": bands, "seed": seed, "device": where}
-        return validate(network, self.objective(), x, labels, **how)
+        with visiting(self.network, chosen(device)) as network:
+            return validate(network, self.objective(), x, labels, bands=bands, seed=seed)
 
     def score(
         self, sde: GaussianSDE | None = None, *, label: Any = None, guidance: float = 1.0

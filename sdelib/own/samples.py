@@ -23,7 +23,7 @@ from ..reversal import Reverse, Score, denoise, evaluations_of
 from ..sdes import GaussianSDE
 from .budget import Choice, choose
 from .by_name import GRIDS, SOLVERS
-from .devices import exact_products
+from .devices import exact_products, visiting
 from .forms import Form
 from .luck import generator_of
 from .noise import NoiseOfEach, of_each
@@ -102,8 +102,8 @@ def sampled(
     within(0, 1e18, guidance=guidance)
     labels, price = labels_for(form, label, n), 1 if guidance in (0, 1) else 2
     how = choose(evaluations, solver=solver, steps=steps, grid=grid, price=price)
-    split = in_batches(network.eval().to(device), batch)  # fewer at once where memory is short
-    with exact_products():
+    split = in_batches(network, batch)  # fewer at once where memory is short
+    with visiting(network, device), exact_products():
         x, nfe = draw(
             lambda y: score_from(split, sde, label=y, guidance=guidance),
             sde,

@@ -74,7 +74,7 @@ def scheduled(
 ) -> Schedule:
     """The schedule of a training by steps or by minutes, new, resumed or extended.
 
-    points: the most looks at what is held out; minutes may allow fewer.
+    points: the most looks at what is held out, 0 for none; minutes may allow fewer.
     rate: measures, in a share of the minutes, (seconds a step, seconds a look); it is asked for
     only where minutes have to become steps.
     Raises ValueError for both steps and minutes, and for other minutes than the checkpoint's.
@@ -101,7 +101,7 @@ def scheduled(
         return Schedule(last, ends[-1], facts.get("points", points), {}, words)
     began = time.perf_counter()
     each, look = rate(minutes)
-    points = max(1, min(points, int(60 * minutes * LOOKING_SHARE / look)))
+    points = min(points, max(1, int(60 * minutes * LOOKING_SHARE / look)))
     left = 60 * minutes - (time.perf_counter() - began) - points * look
     new, points = _of_all([max(1, int(left / each)), points])
     facts = {"minutes": minutes, "seconds_a_step": round(each, 6), "points": points}

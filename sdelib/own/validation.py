@@ -12,12 +12,11 @@ errors are standard deviations over examples/√n.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checks import require, same_shape, whole
 from ..denoiser import NO_LABEL, DenoiserLoss
@@ -109,7 +108,7 @@ def levels_and_noise(
 
 @torch.no_grad()
 def validate(
-    denoiser: Callable[..., Tensor],
+    denoiser: nn.Module,
     loss: DenoiserLoss,
     x: Tensor,
     labels: Tensor | None = None,
@@ -117,19 +116,19 @@ def validate(
     bands: int = 8,
     seed: int = 0,
     batch: int = 256,
-    device: torch.device | str = "cpu",
 ) -> Validation:
     """The loss of D(x; σ, label) by noise level, on examples x (n, …) with their labels (n,).
 
     loss: gives the bands and the weights; the same for all models that are compared.  Its flips and
-    its dropping of labels take no part.  batch: rows that the network sees at once.
+    its dropping of labels take no part.  batch: rows that the network sees at once.  The network
+    stays where it is, and in its mode.
     Raises ValueError for no examples, and for bands or batch that are no whole number above 0.
     """
-    whole(bands=bands, batch=batch)
+    whole(bands=bands, batch=batch), whole(0, seed=seed)
     require(len(x) > 0, "examples", len(x), "give at least one, two for a standard error")
     sigma, generators = levels_and_noise(loss, len(x), bands, seed)
     y = torch.full((len(x),), NO_LABEL) if labels is None else labels
-    found, at_once = [], max(1, batch // bands)
+    found, at_once, device = [], max(1, batch // bands), next(denoiser.parameters()).device
     for first in range(0, len(x), at_once):
         part = slice(first, first + at_once)
         z = torch.stack([torch.randn(bands, *x.shape[1:], generator=g) for g in generators[part]])
