@@ -146,8 +146,9 @@ def _graph(network: nn.Module, inputs: dict[str, Tensor], output: str) -> Any:
 
 def _expm1(x: Any) -> Any:
     """eˣ − 1 = tanh(x/2) (eˣ + 1): ONNX has no expm1, and the std of VP at small t needs one."""
-    from onnxscript import opset18 as op
+    import onnxscript
 
+    op: Any = onnxscript.opset18
     half, one = (op.Constant(value_float=value) for value in (0.5, 1.0))
     return op.Mul(op.Tanh(op.Mul(x, half)), op.Add(op.Exp(x), one))
 

@@ -355,8 +355,8 @@ def ours():
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 def test_their_schedulers_run_on_our_denoiser(diffusers, prediction):
-    """DDIM on a `DiffusersModel` is DPMSolver(1) on the denoiser, and so is Euler on its own scale;
-    DPM-Solver++(2M) of both agree."""
+    """DDIM on a `DiffusersModel` is DPMSolver(1) on the denoiser, and so is Euler on its own
+    scale."""
     network, shape = ours(), (1, 12, 8)
     how = {"prediction_type": prediction}
     ddim = diffusers.DDIMScheduler(clip_sample=False, **how)
