@@ -29,7 +29,7 @@ was stopped leaves."""
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action):
-        plain = action.default in (None, False, True)
+        plain = action.default in (None, False, True, ())
         return action.help if plain else super()._get_help_string(action)
 
 

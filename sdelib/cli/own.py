@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     except ValueError as error:
         if not (args.force and args.checkpoint is None and _another_run(error, checkpoint)):
             raise
-        checkpoint.unlink()  # of the run whose file --force replaces
+        checkpoint.unlink(missing_ok=True)  # of the run whose file --force replaces
         model = _made(args, data)
         curve = compiled_or_said(args.compile, model.train, data, **how)
     if not speaks:
