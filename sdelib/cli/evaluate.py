@@ -14,12 +14,18 @@ from ..book.data import CLASSES, fashion_mnist
 from ..own import weights
 from ..own.metrics import class_weights, frechet_distance, moments, split_floor
 from ..own.small_classifier import agreement
-from .common import SEED, writable
+from . import own_evaluate
+from .common import SEED, data_options, is_own, root_of, writable
+from .sources import GARMENTS
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fréchet distance of samples from real images, beside the distance of real images from each
-    other."""
+    """How far samples are from real ones, beside how far real ones are from each other."""
+    if is_own(args.data):
+        own_evaluate.run(args)
+        return
+    if args.against == "held-out":
+        raise ValueError("--against held-out is for your own --data: give train or test")
     images, asked, nfe = _read_samples(args.samples)
     if args.json is not None:
         writable(args.json)
@@ -28,7 +34,7 @@ def run(args: argparse.Namespace) -> None:
     named = classifier.head(f.float()).argmax(1)
     counts = torch.bincount(named, minlength=len(CLASSES)).tolist()
     wanted = None if asked is None else torch.bincount(asked, minlength=len(CLASSES))
-    real = fashion_mnist(train=args.against == "train", root=args.data)
+    real = fashion_mnist(train=args.against != "test", root=root_of(args.data))
     floor, why = None, "needs the real data set"
     if real.real:
         against, g = real.source, features(real.images, classifier)
@@ -95,11 +101,16 @@ def _floor(
 
 def _read_samples(path: Path) -> tuple[torch.Tensor, torch.Tensor | None, int | None]:
     """(images, the class that each was asked to be or None, evaluations or None)."""
+    if path.is_dir():
+        pictures, names = own_evaluate.read(path, GARMENTS)
+        classes = None if names is None else torch.tensor([GARMENTS.label(k) for k in names])
+        return GARMENTS.encode(pictures), classes, own_evaluate.about_of(path).get("evaluations")
     try:
         with np.load(path, allow_pickle=False) as f:
             images = f["images"] if "images" in f else f["arr_0"]
             asked = f.get("labels")
             nfe = int(f["nfe"].max()) if "nfe" in f else None
+        nfe = own_evaluate.about_of(path).get("evaluations", nfe)
     except FileNotFoundError:
         raise
     # np.load says a damaged file in many ways: BadZipFile, EOFError, KeyError, ValueError
@@ -156,14 +167,21 @@ def kept(args: argparse.Namespace) -> str:
 
 
 def options(p: argparse.ArgumentParser) -> None:
+    p.usage = "python -m sdelib evaluate --samples PLACE [--data PATH] [options]"
     p.add_argument(
         "--samples",
         type=Path,
         required=True,
-        metavar="FILE",
-        help="a .npz file of python -m sdelib sample: images or arr_0, and labels if it has any",
+        metavar="PLACE",
+        help="what python -m sdelib sample wrote, or others': .npz (arr_0 too), .npy, .csv, or a "
+        "folder of pictures; labels are the classes that were asked for",
     )
-    p.add_argument("--against", choices=("train", "test"), default="train", help="the real images")
-    p.add_argument("--data", type=Path, metavar="ROOT", help="folder that holds FashionMNIST/raw")
-    p.add_argument("--seed", type=SEED, default=0, help="of the floor's random halves")
+    p.add_argument(
+        "--against",
+        choices=("train", "test", "held-out"),
+        help="the real examples: of Fashion-MNIST train or test (default: train), of your own data "
+        "what training held out",
+    )
+    data_options(p)
+    p.add_argument("--seed", type=SEED, default=0, help="of the random halves and directions")
     p.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
