@@ -129,6 +129,32 @@ def test_the_plain_installation_trains_and_samples():
     assert brought("data", "tune", "adapters", "export", "flow") == brought("all")
 
 
+ALONE = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {without!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Without())
+from sdelib.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_the_plain_installation_samples_without_what_the_extras_bring(tmp_path):
+    more = brought("all", "notebooks") - brought()
+    without = more | {module for module, package in CALLED.items() if package in more}
+    assert {"torchvision", "scipy", "pandas", "matplotlib", "sklearn"} <= without
+    words = ["sample", "--n", "2", "--steps", "2", "--out", str(tmp_path / "few.npz")]
+    command = [sys.executable, "-c", ALONE.format(without=without), *words]
+    here = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=tmp_path, env=here, capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "few.npz").is_file(), done.stderr
+
+
 def test_an_extra_that_is_named_exists():
     """In README, in the book and in the sentences of the package."""
     texts = {
