@@ -318,7 +318,9 @@ def by_name(app, name: str, places: list[str], called: bool = False):
         if value is not None and not (called and inspect.ismodule(value)):
             return value
     entries = app.env.get_domain("py").objects if called else {}
-    found = [key for key in entries if key.endswith(f".{name}")]
+    found = [
+        key for key, e in entries.items() if key.endswith(f".{name}") and e.objtype != "module"
+    ]
     value = reach(found[0]) if len(found) == 1 else None
     return value if home(value) == "".join(found) else None
 
