@@ -17,7 +17,7 @@ SDELIB   := $(VENV)/.sdelib
 MATHJAX  := book/_static/vendor/mathjax/tex-mml-chtml.js
 SITE     := _build/.site
 
-PAGES    := $(wildcard book/*.md book/*.ipynb book/*.bib chapters/*.ipynb sdelib/bundled/*.onnx results/quality.csv)
+PAGES    := $(wildcard book/*.md book/api/*.md sdelib/*.py sdelib/*/*.py book/*.ipynb book/*.bib chapters/*.ipynb sdelib/bundled/*.onnx results/quality.csv)
 WHOLE    := _config.yml _toc.yml $(MATHJAX) $(wildcard book/_static/*.* book/_extra/*.* book/_ext/*.py sdelib/widgets/*.*)
 
 # Kernels and tools come from .venv, whatever else is installed.

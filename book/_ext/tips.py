@@ -72,7 +72,7 @@ def preview(text: str, made: dict, page: Path) -> str:
     first = soup.find(True)
     if not kind(first):
         return ""
-    for tag in soup.select(".headerlink, script, style, .eqno"):
+    for tag in soup.select(".headerlink, script, style, .eqno, .viewcode-link"):
         tag.decompose()
     for tag in soup.select("a.image-reference"):  # it leads to a picture that is stored anew
         tag.unwrap()
@@ -86,6 +86,8 @@ def preview(text: str, made: dict, page: Path) -> str:
                 break
         else:
             image.decompose()
+    if "sig" in first.get("class", ()):  # a name of the reference: its letters alone
+        first.string = first.get_text().strip()
     if first.name == "dt":  # a term's name, and what it means
         first.name = "p"
         first["class"] = ["tip-term"]
@@ -138,7 +140,9 @@ def place(app, exception) -> None:
         tips = {
             to: tip
             for to, html_ in found.items()
-            if html.escape(to) in asked and (tip := preview(html_, made, page))
+            if html.escape(to) in asked
+            and not (to.startswith("#") and name.startswith("book/api/"))  # it stands on the page
+            and (tip := preview(html_, made, page))
         }
         bare, up = SCRIPT.sub("", text), "../" * name.count("/")
         if tips:

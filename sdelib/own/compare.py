@@ -92,6 +92,7 @@ def compare(
     that of training examples; else both are drawn from all examples, without a common one. A model
     has seen most of those, which lowers its distance, at worst to √½ of the floor.
     Features of a classifier that was trained on the training part are compared on held-out ones.
+    KID's floor is 0 on average for random samples, and below 0 for fixed numbers of each class.
     Raises ValueError for another shape, labels of a part of the samples, classes that the data do
     not have, and fewer than 20 samples, or examples for each side of a comparison.
     """

@@ -27,6 +27,7 @@ import yaml
 from helpers import ROOT, missing, read, tracked
 
 import sdelib
+from sdelib.cli import COMMANDS
 
 WORKFLOW = ROOT / ".github" / "workflows" / "book.yml"
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -51,6 +52,10 @@ def unknown(command: str) -> str | None:
     first, rest = words[0], words[1:]
     if first == "make":
         return next((word for word in rest if "=" not in word and word not in TARGETS), None)
+    if first == "pip":
+        return None if rest[0] == "install" else rest[0]
+    if first == "sdelib":
+        return None if rest[0] in COMMANDS or rest[0] == "--help" else rest[0]
     if first in ("python", ".venv/bin/python"):
         if rest[0] == "-m":
             return None if rest[1] in ("sdelib", "pip", "ipykernel", "http.server") else rest[1]
@@ -70,6 +75,7 @@ def test_an_unknown_command_is_seen():
         and unknown("wget x") == "wget"
         and unknown("python -m nothing") == "nothing"
     )
+    assert unknown("sdelib nothing") == "nothing" and unknown("sdelib sample --n 4") is None
     assert [
         unknown(c)
         for c in commands("make refresh CHAPTER=NN\n.ci/run | tee x  # a remark\nmake test")
@@ -205,7 +211,9 @@ def test_one_command_changes_the_address_everywhere(tmp_path, monkeypatch):
         "README.md",
         "CITATION.cff",
         "chapters/README.md",
+        "pyproject.toml",
         "book/teaching.md",
+        "book/api/index.md",
         "chapters/01_the_score_function.ipynb",
     } <= before
     for path in there:

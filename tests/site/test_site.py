@@ -28,7 +28,12 @@ GENERATED = {"genindex.html", "search.html", "py-modindex.html", "prf-prf.html"}
 PAGES = sorted(str(p.relative_to(SITE)) for p in SITE.rglob("*.html") if "_static" not in p.parts)
 if not PAGES:
     PAGES = ["index.html"]  # the fixture `site` says that nothing is built
-VISITED = [page for page in PAGES if page != "index.html"]  # that one only sends to the first
+SOURCES = [page for page in PAGES if page.startswith("_modules/")]
+"""One for each module, from its text and one template: the index and the longest are visited."""
+LONGEST = sorted(SOURCES, key=lambda page: (SITE / page).stat().st_size)[-1:]
+LEFT = {"index.html", *SOURCES} - {"_modules/index.html", *LONGEST}  # index.html sends to the first
+VISITED = [page for page in PAGES if page not in LEFT]
+GENERATED |= set(SOURCES)
 DRIVEN = pages_with_widgets()
 WIDE, NARROW = 1280, 390
 MEGABYTES, COMPRESSED = 5, 1.5  # of a page and all that it loads; as a static host compresses it

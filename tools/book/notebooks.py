@@ -405,6 +405,7 @@ PLACES = (
     "*.cff",
     "*.toml",
     "book/*.md",
+    "book/api/*.md",
     "chapters/*.md",
     "chapters/text/*.md",
     ".github/**/*.yml",

@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SITE = Path(os.environ.get("SDELIB_SITE", ROOT / "_build" / "html"))
 OUT = ROOT / "_build" / "score-book.pdf"
 ONLY_IN_A_BROWSER = {"book/progress"}
+REFERENCE = "book/api/"  # looked up, and not read from its first page to its last
 VOID = set("area base br col embed hr img input link meta source track wbr".split())
 GONE = set("script noscript form input button select textarea label canvas iframe".split())
 GONE_CLASSES = {
@@ -467,7 +468,8 @@ def contents(only: list[str] | None = None) -> list[tuple[str, list[str]]]:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     parts = [("", [toc["root"]])]
     parts += [(part["caption"], [c["file"] for c in part["chapters"]]) for part in toc["parts"]]
-    kept = lambda doc: doc not in ONLY_IN_A_BROWSER and (not only or doc in only)
+    on_paper = lambda doc: doc not in ONLY_IN_A_BROWSER and not doc.startswith(REFERENCE)
+    kept = lambda doc: doc in only if only else on_paper(doc)
     parts = [(caption, [doc for doc in docs if kept(doc)]) for caption, docs in parts]
     return [(caption, docs) for caption, docs in parts if docs]
 

@@ -163,11 +163,12 @@ def form(tab, address: str) -> dict:
 
 
 def pages(site: Path = SITE) -> list[str]:
-    """The pages that a reader opens: index.html only sends to the first of them."""
+    """The pages that a reader reads: index.html only sends to the first of them, and _modules holds
+    the lines of the library, a page a module of one template."""
     return sorted(
         str(p.relative_to(site))
         for p in site.rglob("*.html")
-        if "_static" not in p.parts and p != site / "index.html"
+        if not {"_static", "_modules"} & set(p.parts) and p != site / "index.html"
     )
 
 
