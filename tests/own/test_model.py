@@ -125,7 +125,8 @@ def test_the_first_four_of_eight_are_those_of_four(trained, solver):
     _, model, _, _ = trained
     eight = model.sample(8, **how).x
     for batch in (64, 3, 1):
-        torch.testing.assert_close(model.sample(4, batch=batch, **how).x, eight[:4])
+        four = model.sample(4, batch=batch, **how).x
+        torch.testing.assert_close(four, eight[:4], rtol=1e-4, atol=1e-4)  # but for rounding
     assert len(eight.unique(dim=0)) == 8
     assert not torch.allclose(model.sample(4, **how | {"seed": 8}).x, eight[:4], atol=1e-3)
 
