@@ -74,6 +74,8 @@ class UNet(Halving, Conditioned):
     widths: a and b, multiples of 8; a third, for the size of an eighth, from 48 pixels on.
     label: (batch,) whole numbers, −1 or None for "not told".
     At initialisation F = 0, and no label makes a difference.
+    Moved by .to(memory_format=torch.channels_last) it answers the same but for rounding; on one
+    core of a CPU in 0.87 of the time, and trains in 0.93 (measured at 32×32×3 and 28×28).
     """
 
     def __init__(

@@ -32,6 +32,9 @@ from sdelib import checks
         (lambda: checks.levels("std", torch.tensor(1e-30)), ["std = ", "e-30"]),
         (lambda: checks.rising(low=2.0, high=1.0), ["low = 2.0", "high = 1.0"]),
         (lambda: checks.rising(low=0.0, high=1.0), ["low = 0.0"]),
+        (lambda: checks.span("levels", (2.0, 1.0)), ["levels = (2.0, 1.0)"]),
+        (lambda: checks.span("levels", [0.0, 1.0]), ["levels = [0.0, 1.0]"]),
+        (lambda: checks.span("levels", (1.0, 2.0, 3.0)), ["levels = (1.0, 2.0, 3.0)"]),
     ],
 )
 def test_a_refusal_names_the_argument_and_its_value(refuse, words):
@@ -45,6 +48,7 @@ def test_what_passes():
     checks.whole(n=np.int64(2), m=0 + 1)
     checks.positive(lr=1e-3)
     assert checks.monotone(torch.tensor([1.0, 0.5])).tolist() == [1.0, 0.5]
+    assert checks.span("levels", [1, 2.5]) == (1.0, 2.5)
     assert checks.ascending("sigmas", (0.1, 1)).dtype == torch.float64
 
 

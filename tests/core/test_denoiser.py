@@ -12,7 +12,7 @@ from sdelib.densities import GaussianMixture
 from sdelib.empirical import EmpiricalDensity
 from sdelib.families import VE, VP, NoiseLevel, SubVP
 from sdelib.integration import Counted
-from sdelib.networks import Denoiser, ScoreUNet
+from sdelib.networks import Denoiser, DenoiserMLP, ScoreUNet
 from sdelib.own import weights
 from sdelib.own.training import train
 
@@ -374,3 +374,73 @@ def test_away_from_the_cpu_the_denoiser_looks_at_no_number():
 def test_what_is_refused(act, says):
     with pytest.raises(ValueError, match=says):
         act()
+
+
+# ---- other levels, points and series
+
+
+@pytest.mark.parametrize("make", [lambda **how: Denoiser((8, 8), **how), DenoiserMLP])
+def test_the_levels_are_the_networks_own(make):
+    network = make(levels=(0.05, 30.0))
+    x = torch.rand(2, *network.shape)
+    assert network(x, torch.tensor([0.05, 30.0])).shape == x.shape
+    for sigma in (0.03125, 31.0):
+        with pytest.raises(ValueError, match=rf"sigma = \[{sigma}.*\[0\.05, 30\]"):
+            network(x, sigma)
+    assert make().levels == (SIGMA_MIN, SIGMA_MAX)
+
+
+@pytest.mark.parametrize(
+    "levels", [(1.0, 0.5), (0.0, 1.0), (0.1,), (0.1, 1.0, 2.0), (0.1, math.inf), 5]
+)
+@pytest.mark.parametrize("make", [DenoiserLoss, Denoiser, DenoiserMLP])
+def test_levels_that_are_no_range_are_refused(make, levels):
+    with pytest.raises(ValueError, match="levels = "):
+        make(levels=levels)
+
+
+def test_the_levels_of_training_are_those_of_the_loss():
+    loss = DenoiserLoss(mean=0.0, std=3.0, spread=0.5, levels=(0.1, 7.0))
+    draw = loss.draw(torch.zeros(4000, 1), torch.zeros(4000).long(), generator=torch.Generator())
+    low, high = draw[0].min(), draw[0].max()
+    assert float(low) == pytest.approx(0.1, rel=1e-5) and float(high) == pytest.approx(7, rel=1e-5)
+
+
+def gap(denoiser, exact, x0, sigma, data_std):
+    """λ E‖D − D*‖²/d: how far from the exact denoiser, in units of the network's own target, whose
+    variance is 1 at every σ."""
+    x = x0 + sigma * torch.randn(x0.shape, generator=torch.Generator().manual_seed(9))
+    with torch.no_grad():
+        error = (denoiser(x, sigma) - exact(x, sigma)).square().mean()
+    return float(error * (sigma**2 + data_std**2) / (sigma * data_std) ** 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["points", "series"])
+def test_after_300_steps_it_is_near_the_exact_denoiser(kind):
+    """Least squares with p parameters errs by at most p/N in the mean over N targets of variance at
+    most 1: that is the tolerance, with N = steps · batch · d, and it is half of what the Gaussian
+    denoiser, which it began as, errs by at least."""
+    generator = torch.Generator().manual_seed(0)
+    if kind == "points":
+        mixture = GaussianMixture([0.3, 0.7], torch.tensor([[-1.2, 0.4], [0.8, -0.6]]), 0.25)
+        x0, batch = mixture.sample(20_000, generator=generator).float(), 256
+        exact = lambda x, sigma: x + sigma**2 * mixture.blurred(sigma).score(x)
+        make, lr = lambda **how: DenoiserMLP(2, 32, **how), 5e-3
+    else:  # a Gaussian with the covariance e^{−(i−j)²/18}
+        i, batch = torch.arange(24, **f64), 48
+        C, one = torch.exp(-((i[:, None] - i) ** 2) / 18), torch.eye(24, **f64)
+        root = torch.linalg.cholesky(C + 1e-6 * one)
+        x0 = (torch.randn(6000, 24, generator=generator, **f64) @ root.T).float()
+        exact = lambda x, s: (x.double() @ torch.linalg.solve(C + s**2 * one, C)).float()
+        make, lr = lambda **how: Denoiser((16, 16), dims=1, classes=0, shape=(24,), **how), 3e-3
+    m, d = float(x0.mean()), float(x0.std())
+    torch.manual_seed(0)
+    network = make(data_mean=m, data_std=d)
+    sigmas, loss = (0.2, 0.5, 1.0), DenoiserLoss(mean=-0.6, std=1.2, drop=0.0, data_std=d)
+    before = [gap(network, exact, x0[:2000], s, d) for s in sigmas]
+    how = dict(steps=300, batch_size=batch, lr=lr, warmup=20, ema=0.97, cpu=True, progress=False)
+    network = train(network, loss, (x0, torch.full((len(x0),), NO_LABEL)), **how).network
+    after = [gap(network, exact, x0[:2000], s, d) for s in sigmas]
+    tolerance = sum(p.numel() for p in network.parameters()) / (300 * batch * x0.shape[1])
+    assert min(before) > 2 * tolerance and max(after) < tolerance, (before, after, tolerance)
