@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ..checks import a_generator, finite, floats, require, whole
-from ..own import garments
-from ..own.garments import CLASSES as CLASSES
+from ..own.data import garments
+from ..own.data.garments import CLASSES as CLASSES
 
 
 @dataclass(frozen=True)

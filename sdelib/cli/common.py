@@ -14,8 +14,8 @@ import torch
 
 from ..own import weights
 from ..own.checkpoints import said_in
-from ..own.data import Data
-from ..own.opening import FASHION_MNIST
+from ..own.data.dataset import Data
+from ..own.data.opening import FASHION_MNIST
 from ..sdes import GaussianSDE
 
 

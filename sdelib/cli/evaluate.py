@@ -12,8 +12,8 @@ import torch
 from ..book.classifier import features, stored_moments
 from ..book.data import CLASSES, fashion_mnist
 from ..own import weights
+from ..own.comparison.small_classifier import agreement
 from ..own.metrics import class_weights, frechet_distance, moments, split_floor
-from ..own.small_classifier import agreement
 from . import own_evaluate
 from .common import SEED, data_options, is_own, root_of, writable
 from .sources import GARMENTS

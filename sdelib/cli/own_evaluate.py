@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..own import arrays, pictures, weights
-from ..own.compare import compare
+from ..own import weights
+from ..own.comparison.compared import compare
+from ..own.data import arrays, pictures
+from ..own.data.forms import Form
+from ..own.data.written import plain
 from ..own.extras import package
-from ..own.forms import Form
-from ..own.written import plain
 from .common import opened, writable
 
 ASIDE = ("labels", "classes", "about")

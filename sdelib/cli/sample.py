@@ -18,9 +18,9 @@ from torch import Tensor
 
 from ..own import samples, weights
 from ..own.budget import Choice, choose
+from ..own.data.written import target
 from ..own.devices import exact_products
 from ..own.fitting import versions
-from ..own.written import target
 from ..sdes import GaussianSDE
 from . import sample_options
 from .common import chosen_device, writable

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..book.data import CLASSES
 from ..own import weights
-from ..own.forms import Form
+from ..own.data.forms import Form
 from ..own.model import Model
 
 GARMENTS = Form("images", (1, 28, 28), 0.286, 0.353, 80.0, CLASSES, source="Fashion-MNIST")

@@ -1,19 +1,21 @@
 """One's own data and one's own model, and what they are made of.
 
-`own.Data` and `own.Model` are imported when they are asked for.
+`own.Data`, `own.Model` and `own.compare` are imported when they are asked for.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .comparison import compare
     from .data import Data
     from .model import Model
 
-__all__ = ["Data", "Model"]
+__all__ = ["Data", "Model", "compare"]
+_ROOMS = {"Data": "data", "Model": "model", "compare": "comparison"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(import_module(f"{__name__}.{name.lower()}"), name)
+        return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

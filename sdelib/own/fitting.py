@@ -17,9 +17,9 @@ from torch import nn
 from ..checks import require, show, whole
 from ..denoiser import DenoiserLoss
 from .curve import Curve
-from .data import Data
+from .data.dataset import Data
+from .data.forms import Form
 from .devices import device_name
-from .forms import Form
 from .luck import undisturbed
 from .runs import described, versions
 from .schedule import scheduled, seconds_a_step

@@ -25,10 +25,10 @@ from ..reversal import Score
 from ..sdes import GaussianSDE
 from . import weights
 from .curve import Curve
-from .data import Data
+from .data.dataset import Data
+from .data.forms import Form
 from .devices import chosen, visiting
 from .fitting import fit, loss_for, suits
-from .forms import Form
 from .luck import undisturbed
 from .samples import Samples, sampled
 from .sizes import in_words, network_for, noise_in_words

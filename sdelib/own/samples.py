@@ -23,8 +23,8 @@ from ..reversal import Reverse, Score, denoise, evaluations_of
 from ..sdes import GaussianSDE
 from .budget import Choice, choose
 from .by_name import GRIDS, SOLVERS
+from .data.forms import Form
 from .devices import exact_products, visiting
-from .forms import Form
 from .luck import generator_of
 from .noise import NoiseOfEach, of_each
 from .runs import fingerprint, tensors_of, versions

@@ -19,7 +19,7 @@ from torch import nn
 from ..checks import require, within
 from ..denoiser import SIGMA_MAX, SIGMA_MIN
 from ..networks import Denoiser, DenoiserMLP
-from .forms import Form
+from .data.forms import Form
 
 SMALL, LARGE, DEEP = (32, 56), (64, 112), (32, 64, 96)
 FEW, MANY, DEEP_FROM, SHORT = 5000, 10_000_000, 48, 16

@@ -13,7 +13,8 @@ import torch
 from helpers import REAL
 
 from sdelib.book.data import CLASSES, checkerboard, fashion_mnist, swiss_roll, two_moons
-from sdelib.own import garments, weights
+from sdelib.own import weights
+from sdelib.own.data import garments
 
 real_data = [
     pytest.mark.real_data,

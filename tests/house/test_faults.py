@@ -36,7 +36,8 @@ from sdelib import widgets
 from sdelib.book import baking, data
 from sdelib.families import VP
 from sdelib.networks import Denoiser
-from sdelib.own import garments, weights
+from sdelib.own import weights
+from sdelib.own.data import garments
 from sdelib.own.sampling import in_batches, sample_images
 
 pytestmark = pytest.mark.fault

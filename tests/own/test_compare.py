@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from sdelib.own.cases import Case
-from sdelib.own.compare import compare
-from sdelib.own.data import Data
-from sdelib.own.given import as_given
-from sdelib.own.told import AGREEMENT, CLOSE, DISTANCE, FRECHET, KID, NEAREST, number
+from sdelib.own.comparison.cases import Case
+from sdelib.own.comparison.compared import compare
+from sdelib.own.comparison.given import as_given
+from sdelib.own.comparison.told import AGREEMENT, CLOSE, DISTANCE, FRECHET, KID, NEAREST, number
+from sdelib.own.data.dataset import Data
 
 ROWS = [DISTANCE, NEAREST, CLOSE]
 MIX = torch.tensor([[1.0, 0, 0], [0.8, 0.6, 0], [0, 0.5, 2]])

@@ -13,8 +13,9 @@ import torch
 from sdelib.book.data import largest_distance as exact_distance
 from sdelib.denoiser import DenoiserLoss
 from sdelib.networks import Denoiser
-from sdelib.own import csv_files, examples, garments, training, weights
-from sdelib.own.data import Data
+from sdelib.own import training, weights
+from sdelib.own.data import csv_files, examples, garments
+from sdelib.own.data.dataset import Data
 
 pandas = pytest.importorskip("pandas")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from sdelib.own.baseline import gaussian_draws
-from sdelib.own.floors import AGAINST, REAL, first_of, fitting, held_against
+from sdelib.own.comparison.baseline import gaussian_draws
+from sdelib.own.comparison.floors import AGAINST, REAL, first_of, fitting, held_against
 
 
 def zeros(n):

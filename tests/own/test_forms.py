@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from PIL import Image
 
-from sdelib.own.data import Data
-from sdelib.own.forms import KINDS, Column, Form
+from sdelib.own.data.dataset import Data
+from sdelib.own.data.forms import KINDS, Column, Form
 
 pandas = pytest.importorskip("pandas")
 

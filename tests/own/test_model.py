@@ -14,8 +14,8 @@ from sdelib.families import VP
 from sdelib.networks import Denoiser, DenoiserMLP
 from sdelib.own import fitting, schedule, weights
 from sdelib.own.by_name import SOLVERS
-from sdelib.own.data import Data
-from sdelib.own.forms import Form
+from sdelib.own.data.dataset import Data
+from sdelib.own.data.forms import Form
 from sdelib.own.luck import luck
 from sdelib.own.model import Model
 from sdelib.own.sizes import pace_for

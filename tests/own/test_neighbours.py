@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sdelib.own.neighbours import at_least, compared, nearest
+from sdelib.own.comparison.neighbours import at_least, compared, nearest
 
 
 def cloud(n, d, seed, dtype=torch.float32):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sdelib.own import pictures
-from sdelib.own.data import Data
+from sdelib.own.data import pictures
+from sdelib.own.data.dataset import Data
 
 SUFFIXES = ["png", "jpg", "webp", "bmp", "tif"]
 

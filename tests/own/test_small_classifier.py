@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sdelib.own.small_classifier import SmallClassifier, agreement, answers, trained
+from sdelib.own.comparison.small_classifier import SmallClassifier, agreement, answers, trained
 
 
 def bars(n, side, channels=1, seed=0):

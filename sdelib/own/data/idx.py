@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..checks import require, show
+from ...checks import require, show
 
 IMAGES = re.compile(r"(.*)images([-.])idx[34]-ubyte(\.gz)?")
 

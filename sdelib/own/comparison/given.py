@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import finite, require
-from .data import Data
-from .forms import Form
+from ...checks import finite, require
+from ..data.dataset import Data
+from ..data.forms import Form
 
 FEWEST = 20
 """Samples that a comparison needs."""

@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import require
-from ..denoiser import NO_LABEL
+from ...checks import require
+from ...denoiser import NO_LABEL
 from .csv_files import ROWS
 from .examples import Examples
 from .forms import Form

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import require, show
+from ...checks import require, show
 
 POINTS_UP_TO = 8
 """(n, d) is points for d up to 8, else series, unless `kind` says so."""

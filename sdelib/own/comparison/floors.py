@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..checks import require, whole
-from .metrics import jackknife
+from ...checks import require, whole
+from ..metrics import jackknife
 
 REAL, AGAINST = "real", "against"
 Distance = Callable[[str, np.ndarray, np.ndarray], float]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import require
+from ...checks import require
 from . import arrays, tables
 from .examples import Examples, largest_distance, moments, numbered, rounded_up, split, spread
 from .forms import Form

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checks import require
+from ...checks import require
 from . import arrays, csv_files, garments, idx, pictures
 from .prepared import Prepared, of_array, of_table
 

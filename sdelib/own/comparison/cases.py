@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.dataset import Data
+from ..metrics import class_weights, frechet_distance, kid, moments, unit_vectors
 from .baseline import gaussian_draws
-from .data import Data
 from .floors import AGAINST, REAL, Held, first_of, fitting, held_against
 from .given import FEWEST, written
-from .metrics import class_weights, frechet_distance, kid, moments, unit_vectors
 from .neighbours import Neighbours, compared
 from .small_classifier import agreement, answers
 from .told import AGREEMENT, DISTANCE, FRECHET, KID, NAN, Row

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import require, whole
-from .extras import package
+from ...checks import require, whole
+from ..extras import package
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 TOGETHER = 256

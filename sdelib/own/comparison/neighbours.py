@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..checks import finite, floats, require, whole
+from ...checks import finite, floats, require, whole
 
 CLOSE = 0.01
 THIRD = 1 / 3

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..checks import a_generator, require, whole
+from ...checks import a_generator, require, whole
 
 OPERATIONS, PAIRS = 1e11, 500
 """Products of numbers that a fit may take, a few seconds on one core; draws that give tr S²."""

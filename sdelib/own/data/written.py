@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import require
-from .extras import package
-from .weights import atomic
+from ...checks import require
+from ..extras import package
+from ..weights import atomic
 
 KNOWN = {
     "images": (".png", ".npz", ""),

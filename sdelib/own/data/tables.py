@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import require, show
+from ...checks import require, show
+from ..extras import package
 from .examples import spread
-from .extras import package
 
 MOST_VALUES, FEW_VALUES = 1000, 50
 """A category has at most so many values; a column of text that nobody calls one, at most so few."""

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..checks import require, show
-from .extras import package
+from ...checks import require, show
+from ..extras import package
 
 ROWS = 500_000
 """Rows that are read at a time."""

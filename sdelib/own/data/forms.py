@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import finite, positive, require, show
+from ...checks import finite, positive, require, show
 from . import written
 from .tables import Column, compact, frame_of, one_hot, pick
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import require, whole
+from ...checks import require, whole
 
 OPERATIONS, BESIDES = 1.2e11, (3e5, 2e6)
 """Products that a training may take, about fifteen seconds on one core, and what an example takes

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checks import require
+from ...checks import require
+from ..data.dataset import Data
 from .cases import Case
-from .data import Data
 from .given import as_given
 from .neighbours import Neighbours
 from .small_classifier import trained

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..checks import require, show, whole
+from ...checks import require, show, whole
 
 MOST_NUMBERS = 2**28
 """Of more numbers than these, a mean and a distance are taken over evenly spaced examples."""
