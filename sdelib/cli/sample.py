@@ -67,8 +67,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _place(args: argparse.Namespace, of: Source) -> str:
     """Where to write, once it is known that this can be done."""
-    path = target(args.out, of.form.kind)
-    if path.suffix:
+    path, suffix = target(args.out, of.form.kind)
+    if suffix:
         writable(path)
         return args.out
     path.mkdir(parents=True, exist_ok=True)
