@@ -75,7 +75,7 @@ def read(root: Path, train: bool = True) -> tuple[np.ndarray, np.ndarray]:
                 raise ValueError(
                     f"{path} is whole, but of another data set than Fashion-MNIST, or changed "
                     f"inside ({differs}): give another root, or none; to train on it, open the "
-                    "folder with sdelib.own.data.dataset.Data.open, or give it as `train --data`, --out"
+                    "folder with sdelib.own.Data.open, or give it as `train --data`, --out"
                 )
             raise ValueError(
                 f"{path} is damaged or half downloaded, with {path.stat().st_size} bytes "
