@@ -30,8 +30,12 @@ from docutils import nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ROOT / "book" / "api" / "names.txt"
-PROMISED = ("", "networks", "own")
-"""The rooms whose names are promised: the mathematics (but for `checks`), networks, own."""
+PROMISED = ("", "networks", "own", "own.data", "own.comparison")
+"""The rooms whose names are promised, those in their `__all__`."""
+WHOLE = ("adapters", "export", "metrics", "model", "operators", "samples", "schedules")
+WHOLE += ("training", "validation", "weights")
+"""The modules of own all of whose names are promised, as are those of the mathematics (but for
+`checks`) and of networks. What else own has is how it is done, and may change."""
 FENCE = re.compile(r"^```\{(modules|module-table|commands)\}([^\n]*)\n```$", re.M)
 INLINE = re.compile(r"([A-Za-z_][\w.]*)(?:\(.*\))?", re.S)
 
@@ -70,8 +74,9 @@ def public() -> list[str]:
     for room in PROMISED:
         package = importlib.import_module(f"sdelib.{room}".rstrip("."))
         found |= {f"{package.__name__}.{name}" for name in getattr(package, "__all__", ())}
-        for module in set(modules(room)) - {"sdelib.checks"}:
-            found |= set(defined(module))
+    own = {f"sdelib.own.{name}" for name in WHOLE}
+    for module in own | set(modules("") + modules("networks")) - {"sdelib.checks"}:
+        found |= set(defined(module))
     return sorted(found)
 
 
