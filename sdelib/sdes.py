@@ -142,16 +142,16 @@ class GaussianSDE(SDE):
     # What the families below share: each message names the argument, its value and the cure.
 
     def _time(self, t: Tensor | float) -> Tensor:
-        """t in [0, T]; a time on a GPU is not looked at, since that would make it wait."""
+        """t in [0, T]; one on a GPU is not looked at, since that would make it wait."""
         t = t if torch.is_tensor(t) and t.is_floating_point() else number(t, torch.empty(0))
-        if t.numel() and floats(t, "t").device.type == "cpu":
+        if not torch.compiler.is_compiling() and floats(t, "t").device.type == "cpu" and t.numel():
             now, slack = t.detach(), 1e-6 * self.T
             low, high = (float(a) for a in (now.aminmax() if now.ndim else (now, now)))
             if low >= 0 and high <= self.T:
                 return t
             inside = -slack <= low and high <= self.T + slack
             require(inside, "t", t, f"it leaves [0, {self.T}]")
-        return t.clamp(0, self.T)
+        return t.clamp(0.0, float(self.T))
 
     def _reached(self, ratio: Tensor | float) -> Tensor:
         """ratio, which the process has at some time."""

@@ -158,8 +158,9 @@ def draw(out, *args, steps=3, n=5):
 
 
 def drawn(path):
+    """(images, network evaluations each) of a file of samples."""
     with np.load(path, allow_pickle=False) as f:
-        return f["images"], int(f["nfe"])
+        return f["images"], json.loads(str(f["about"]))["evaluations"]
 
 
 def shell(*args, **env):

@@ -1,7 +1,9 @@
-"""python -m sdelib train | sample | evaluate | bake: the book's long computations, from a shell.
+"""python -m sdelib train | sample | evaluate | export | bake: models of your own data, and the
+book's long computations, from a shell.
 
-Exit status: 0 done; 1 the disk or the device refused; 2 a wrong argument, answered with what is
-allowed; 130 stopped by Ctrl-C, answered with what is kept and how to go on.
+Exit status: 0 done; 1 the disk or the device refused, or a package is missing; 2 a wrong argument
+or data that cannot be used, answered with what is allowed; 130 stopped by Ctrl-C, answered with
+what is kept and how to go on.
 """
 
 from __future__ import annotations
@@ -12,23 +14,29 @@ import sys
 
 import torch
 
-from . import bake, evaluate, sample, train
+from . import bake, evaluate, export, sample, train
 
-COMMANDS = {"train": train, "sample": sample, "evaluate": evaluate, "bake": bake}
+COMMANDS = {
+    "train": train,
+    "sample": sample,
+    "evaluate": evaluate,
+    "export": export,
+    "bake": bake,
+}
 """Each has run(args), whose docstring is its help, options(parser), and kept(args): what a run that
 was stopped leaves."""
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action):
-        plain = action.default in (None, False, True)
+        plain = action.default in (None, False, True, ())
         return action.help if plain else super()._get_help_string(action)
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(
         prog="python -m sdelib",
-        description="The book's long computations, from a shell.",
+        description="Models of your own data, and the book's long computations, from a shell.",
         allow_abbrev=False,
     )
     add = parser.add_subparsers(dest="command", required=True, metavar=" | ".join(COMMANDS))
@@ -64,9 +72,17 @@ def main(argv: list[str] | None = None) -> int:
         sizes = {key: getattr(args, key) for key in ("n", "batch") if hasattr(args, key)}
         words = " or ".join(f"a smaller --{key} than {value}" for key, value in sizes.items())
         return _refused(args, f"this machine has too little memory: give {words}", 1)
+    except MemoryError as error:
+        return _refused(args, f"this machine has too little memory ({error}): give less data", 1)
+    except ImportError as error:
+        return _refused(args, str(error) if "pip install" in str(error) else _missing(error), 1)
     except OSError as error:
         return _refused(args, str(error), 1)
     return 0
+
+
+def _missing(error: ImportError) -> str:
+    return f'{error.name or error} is not installed: pip install "sdelib[images,train,data]"'
 
 
 def _refused(args: argparse.Namespace, why: str, status: int) -> int:

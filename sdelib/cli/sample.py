@@ -1,4 +1,4 @@
-"""python -m sdelib sample: images, from a bundled network."""
+"""python -m sdelib sample: images, points, series or rows, from a bundled network or a file."""
 
 from __future__ import annotations
 
@@ -6,107 +6,176 @@ import argparse
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed
+from torch import Tensor
 
-from ..own import sampling, weights
-from ..own.by_name import GRIDS, SOLVERS
+from ..own import samples, weights
+from ..own.budget import Choice, choose
+from ..own.devices import exact_products
+from ..own.fitting import versions
+from ..own.written import target
 from ..sdes import GaussianSDE
-from .common import COUNT, POSITIVE, SEED, chosen_device, number, writable
-from .process import label, process, score, scores
-
-NETWORK = "denoiser"
-"""The bundled network that serves every SDE."""
+from . import sample_options
+from .common import chosen_device, writable
+from .process import process, score, told
+from .sources import Source, source
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draw images from a bundled network and write them to a .npz file."""
-    writable(args.out)
-    device, sde = chosen_device(args.device), process(args)
+    """Draw images, points, series or rows of a table from a bundled network or a model in a file,
+    and write them as .png, .npz, .csv or a folder of pictures."""
+    device, of = chosen_device(args.device), source(args.weights)
+    place = _place(args, of)
+    sde, labels = process(args, of), told(args.label, of)
+    choice = _choice(args)
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if args.chunk is None and processes > 1:
+        raise ValueError(
+            f"{processes} processes share the work chunk by chunk: give --chunk, "
+            "how many are drawn together"
+        )
+    draw = _Draw(args, of, sde, device, labels, choice)
+    torch.empty(args.n, *of.form.shape)  # said now, where they are more than the memory holds
     if args.chunk is None:
-        if processes > 1:
-            raise ValueError(
-                f"{processes} processes share the work chunk by chunk: give --chunk, "
-                "the images that are drawn together"
-            )
-        pixels, nfe, t_min = _draw(args, sde, device, 0, args.n, args.seed)
+        x = draw(0, args.n)
     else:
-        pixels, nfe, t_min = _draw_in_chunks(args, sde, device, rank, processes)
+        x = _draw_in_chunks(args, draw, rank, processes)
         if rank:
             return
-    weights.atomic(args.out, lambda path: _write(path, images=pixels, nfe=np.int64(nfe)))
+    settings = draw.settings() | {"n": args.n, "evaluations": draw.evaluations}
+    settings |= {"measured": choice.why}
+    of.form.write(x, place, labels=labels(0, args.n), about=settings)
     if args.chunk is not None:
         shutil.rmtree(_parts(args), ignore_errors=True)
+    what = {"table": "rows"}.get(of.form.kind, of.form.kind)
     print(
-        f"{args.out}: {args.n} images, {nfe} network evaluations each "
-        f"({args.solver}, {args.steps} steps to t = {t_min:g})"
+        f"{args.out}: {args.n} {what}, {draw.evaluations} network evaluations each "
+        f"({choice.solver}, {choice.grid} grid, {choice.steps} steps to t = {draw.t_min:g})"
     )
+    if args.evaluations is not None:
+        why = choice.why.replace(", not on this data", "") if of.bundled else choice.why
+        print(f"{choice.solver} on the {choice.grid} grid: {why}")
 
 
-def _draw(
-    args: argparse.Namespace,
-    sde: GaussianSDE,
-    device: torch.device,
-    start: int,
-    stop: int,
-    seed: int,
-) -> tuple[np.ndarray, int, float]:
-    """(grey levels, nfe, t_min) of the images number start to stop."""
-    of_sde, t_min = score(args, sde, device, torch.arange(start, stop))
-    solver, generator = SOLVERS[args.solver], torch.Generator().manual_seed(seed)
-    images, nfe = sampling.sample_images(
-        of_sde,
-        sde,
-        stop - start,
-        steps=args.steps,
-        step=solver.make(args.steps, generator),
-        eta=solver.eta,
-        t_min=t_min,
-        grid=GRIDS[args.grid],
-        generator=generator,
-        batch=None,
-        denoised=args.denoise,
-        device=device,
-    )
-    return (images[:, 0] * 255).round().to(torch.uint8).numpy(), nfe, t_min
+def _place(args: argparse.Namespace, of: Source) -> str:
+    """Where to write, once it is known that this can be done."""
+    path = target(args.out, of.form.kind)
+    if path.suffix:
+        writable(path)
+        return args.out
+    path.mkdir(parents=True, exist_ok=True)
+    if not args.force and any(path.iterdir()):
+        raise ValueError(
+            f"--out {args.out} is a folder with files in it: give a new one, or --force"
+        )
+    writable(path / "00000.png")
+    return args.out
 
 
-def _draw_in_chunks(
-    args: argparse.Namespace, sde: GaussianSDE, device: torch.device, rank: int, processes: int
-) -> tuple[np.ndarray, int, float]:
-    """Chunk k has a seed of its own, made of --seed and k, and is kept as soon as it is drawn: so
-    the set does not depend on the number of processes, and a run that was killed goes on where it
-    stopped.  Process r draws the chunks r, r + processes, …; all but rank 0 return nothing of
-    use."""
-    ignored = {"command", "command_line", "out", "device", "batch", "n"}
-    settings = json.dumps({k: v for k, v in sorted(vars(args).items()) if k not in ignored})
+def _choice(args: argparse.Namespace) -> Choice:
+    price = 1 if args.guidance in (0, 1) else 2
+    given = {k: getattr(args, k) for k in sample_options.USUAL if getattr(args, k) is not None}
+    if args.evaluations is None:
+        return choose(**(sample_options.USUAL | given), price=price)
+    if given:
+        raise ValueError(
+            f"--evaluations {args.evaluations} chooses the solver, the steps and the grid: "
+            f"leave --{next(iter(given))} out, or give all three in its place"
+        )
+    return choose(args.evaluations, price=price)
+
+
+class _Draw:
+    """draw(start, stop) → the examples number start to stop, in network units.
+
+    The noise of number k depends on (--seed, k) only."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        of: Source,
+        sde: GaussianSDE,
+        device: torch.device,
+        labels: Callable[[int, int], Tensor | None],
+        choice: Choice,
+    ):
+        self.args, self.of, self.sde, self.device = args, of, sde, device
+        self.labels, self.choice, self.evaluations = labels, choice, choice.evaluations
+        self.score, self.t_min = score(args, of, sde, device)
+
+    def __call__(self, start: int, stop: int) -> Tensor:
+        with exact_products():
+            x, self.evaluations = samples.draw(
+                self.score,
+                self.sde,
+                stop - start,
+                self.of.form.shape,
+                self.choice,
+                labels=self.labels(start, stop),
+                mean=self.of.form.mean,
+                t_min=self.t_min,
+                seed=self.args.seed,
+                batch=self.args.batch,
+                like=torch.empty(0, device=self.device),
+                progress=True,
+                start=start,
+                denoised=self.args.denoise,
+            )
+        return x.clamp(0, 1) if self.of.form.kind == "images" else x
+
+    def settings(self) -> dict[str, Any]:
+        """All that the samples depend on, and the versions."""
+        args = self.args
+        return {
+            **self.of.about(),
+            "seed": args.seed,
+            "label": args.label or ("each" if self.of.labelled else "none"),
+            "guidance": args.guidance,
+            "process": repr(self.sde),
+            "solver": self.choice.solver,
+            "grid": self.choice.grid,
+            "steps": self.choice.steps,
+            "t_min": self.t_min,
+            "denoised": args.denoise,
+            "precision": args.precision,
+            **versions(),
+        }
+
+
+def _draw_in_chunks(args: argparse.Namespace, draw: _Draw, rank: int, processes: int) -> Tensor:
+    """Each chunk is kept as soon as it is drawn, so a run that was killed goes on where it stopped;
+    the set does not depend on the chunks, nor on the number of processes.  Process r draws the
+    chunks r, r + processes, …; all but rank 0 return nothing of use."""
+    settings = json.dumps(draw.settings())
     starts = range(0, args.n, args.chunk)
 
     def part(k: int) -> Path:
         return _parts(args) / f"{k:06d}.npz"
 
-    def known(k: int) -> tuple[np.ndarray, int, float] | None:
+    def known(k: int) -> tuple[Tensor, int] | None:
         n = min(args.chunk, args.n - starts[k])
         try:
             with np.load(part(k), allow_pickle=False) as f:
-                if str(f["settings"]) == settings and len(f["images"]) == n:
-                    return f["images"], int(f["nfe"]), float(f["t_min"])
+                if str(f["settings"]) == settings and len(f["x"]) == n:
+                    x = torch.from_numpy(f["x"])
+                    x = x.float() / 255 if x.dtype == torch.uint8 else x
+                    return x, int(f["nfe"])
         except Exception:  # missing or damaged, which np.load says in many ways: drawn again
             pass
         return None
 
     for k in range(rank, len(starts), processes):
         if known(k) is None:
-            (bits,) = np.random.SeedSequence((args.seed, k)).generate_state(1, np.uint64)
-            stop = min(starts[k] + args.chunk, args.n)
-            images, nfe, t_min = _draw(
-                args, sde, device, starts[k], stop, int(bits >> np.uint64(1))
-            )
-            chunk = {"images": images, "nfe": np.int64(nfe), "t_min": t_min, "settings": settings}
+            x = draw(starts[k], min(starts[k] + args.chunk, args.n))
+            if draw.of.form.kind == "images":  # as they will be written
+                x = (x * 255).round().to(torch.uint8)
+            chunk = {"x": x.numpy(), "nfe": np.int64(draw.evaluations), "settings": settings}
             part(k).parent.mkdir(parents=True, exist_ok=True)
             weights.atomic(part(k), lambda path, chunk=chunk: _write(path, **chunk))
     if processes > 1:
@@ -114,22 +183,24 @@ def _draw_in_chunks(
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
     if rank:
-        return np.empty(0), 0, 0.0
+        return torch.empty(0)
     found = [known(k) for k in range(len(starts))]
     if lacks := [k for k, f in enumerate(found) if f is None]:
         raise OSError(
             f"{_parts(args)} lacks chunk {lacks[0]}: run the same command again, "
             "it draws only what is missing"
         )
-    images, nfe, t_min = zip(*filter(None, found))
-    return np.concatenate(images), nfe[0], t_min[0]
+    x, nfe = zip(*filter(None, found))
+    draw.evaluations = nfe[0]
+    return torch.cat(x)
 
 
 def _parts(args: argparse.Namespace) -> Path:
-    return args.out.with_name(args.out.name + ".parts")
+    place = Path(args.out).expanduser()
+    return place.with_name(place.name + ".parts")
 
 
-def _write(path: Path, **arrays) -> None:
+def _write(path: Path, **arrays: Any) -> None:
     with open(path, "wb") as f:
         np.savez_compressed(f, **arrays)
 
@@ -143,79 +214,4 @@ def kept(args: argparse.Namespace) -> str:
 
 
 def options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--sde", choices=("ve", "vp", "subvp"), default="ve", help="the forward process")
-    p.add_argument(
-        "--sigma", type=number(float, 1), help="ve: dx = SIGMAᵗ dw, the equation of the source"
-    )
-    p.add_argument(
-        "--sigma-min",
-        type=POSITIVE,
-        help="ve: the smallest σ of the geometric schedule (0.01 when not given)",
-    )
-    p.add_argument(
-        "--sigma-max",
-        type=POSITIVE,
-        help="ve: the largest σ of the geometric schedule (80 when nothing is given)",
-    )
-    p.add_argument("--beta-min", type=POSITIVE, help="vp, subvp: β at t = 0 (0.1 when not given)")
-    p.add_argument("--beta-max", type=POSITIVE, help="vp, subvp: β at t = T (20 when not given)")
-    p.add_argument(
-        "--weights",
-        metavar="NAME",
-        default=NETWORK,
-        help="bundled network: " + ", ".join(scores()),
-    )
-    p.add_argument(
-        "--label",
-        type=label,
-        metavar="CLASS",
-        help="0 to 9, a class by name, each (the ten in turn: what is done where nothing is "
-        "given), or none",
-    )
-    p.add_argument(
-        "--guidance",
-        type=number(float, -1e-9),
-        default=1.0,
-        help="weight of the label; above 1: more typical garments, fewer kinds",
-    )
-    p.add_argument("--solver", choices=SOLVERS, default="dpm++2m-sde", help="the step")
-    p.add_argument("--steps", type=COUNT, default=34, help="steps from T to t_min")
-    p.add_argument("--grid", choices=GRIDS, default="karras", help="where the steps are")
-    p.add_argument(
-        "--t-min",
-        type=POSITIVE,
-        help="where the solver stops (where the noise is the least that the network knows)",
-    )
-    p.add_argument(
-        "--no-denoise",
-        dest="denoise",
-        action="store_false",
-        help="leave out the noiseless last step",
-    )
-    p.add_argument("--n", type=COUNT, default=64, help="images")
-    p.add_argument("--seed", type=SEED, default=0, help="of the start and the noise")
-    p.add_argument(
-        "--batch",
-        type=COUNT,
-        default=64,
-        help="images in the network at once; does not change the noise",
-    )
-    p.add_argument(
-        "--chunk",
-        type=COUNT,
-        help="images drawn together, each chunk with a seed of its own: the work may be shared by "
-        "the processes of torchrun, and goes on where it was stopped (one chunk with the seed "
-        "itself when not given)",
-    )
-    p.add_argument(
-        "--precision",
-        choices=("float32", "bf16"),
-        default="float32",
-        help="bf16: the network's products in bfloat16",
-    )
-    p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where the network runs"
-    )
-    p.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the .npz file to write or replace"
-    )
+    sample_options.add(p)

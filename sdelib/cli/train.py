@@ -1,4 +1,4 @@
-"""python -m sdelib train: the networks of the book."""
+"""python -m sdelib train: a model of one's own data (--out: `own`), or a network of the book."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from ..networks import Denoiser, ScoreUNet
 from ..own import training, weights
 from ..own.devices import device_name
 from ..score_matching import DenoisingLoss, LadderLoss
-from . import train_options
-from .common import chosen_device, ratio, writable
+from . import own, train_options
+from .common import chosen_device, compiled_or_said, keeps, ratio, root_of, start_from, writable
 
 
 @dataclass
@@ -71,10 +71,14 @@ TASKS = {
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train a score, the denoiser or a classifier; resume from --checkpoint; bundle the result."""
+    """Train a model of data of your own, or a network of the book; go on where it was stopped."""
+    if args.out is not None:
+        own.run(args)
+        return
     if args.checkpoint is None and args.bundle is None:
         raise ValueError(
-            "give --checkpoint FILE, --bundle NAME or both: without them nothing would be kept"
+            "give --out FILE for a model of your data, or for a network of the book --checkpoint "
+            "FILE, --bundle NAME or both: without them nothing would be kept"
         )
     about = train_options.about(args)
     bundle = None if args.bundle is None else weights.place(args.bundle)
@@ -89,8 +93,8 @@ def run(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     task = TASKS[args.what](args)
     if args.init is not None:
-        _start_from(task.network, args.init)
-    data = fashion_mnist(root=args.data)
+        start_from(task.network, args.init)
+    data = fashion_mnist(root=root_of(args.data))
     facts = {
         "command": args.command_line,
         "data": data.source,
@@ -100,8 +104,9 @@ def run(args: argparse.Namespace) -> None:
         "sdelib": __version__,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    result = _trained(
-        args,
+    result = compiled_or_said(
+        args.compile,
+        training.train,
         task.network,
         task.objective,
         (data.images, data.labels) if task.labels else (data.images,),
@@ -133,7 +138,7 @@ def run(args: argparse.Namespace) -> None:
         facts["ratios"] = task.ratios
     network: Any = result.network.cpu()
     if args.what == "classifier":
-        test = fashion_mnist(root=args.data, train=False)
+        test = fashion_mnist(root=root_of(args.data), train=False)
         right = round(accuracy(test.images, test.labels, network), 4)
         facts |= {"test_accuracy": right, "test_images": len(test)}
         print(f"accuracy on the {len(test):,} test images: {right:.4f}")
@@ -146,45 +151,13 @@ def run(args: argparse.Namespace) -> None:
             print(f"{stale}: tools/once/export_onnx.py makes it anew", file=sys.stderr)
 
 
-def _trained(args: argparse.Namespace, *what: Any, **how: Any) -> training.TrainingResult:
-    try:
-        return training.train(*what, **how)
-    except RuntimeError as error:
-        if not (args.compile and type(error).__module__.startswith("torch._")):
-            raise
-        why = str(error).split("\n", 1)[0]
-        mend = "it needs a compiler of C++; leave it out, or install one"
-        raise ValueError(f"--compile does not work here ({why}): {mend}") from error
-
-
 def kept(args: argparse.Namespace) -> str:
     """What a training that was stopped leaves, and how to go on."""
+    if args.out is not None:
+        return own.kept(args)
     if args.checkpoint is None:
         return "nothing is kept; with --checkpoint FILE a training goes on where it was stopped"
-    if not args.checkpoint.exists():
-        return f"nothing is kept; the first checkpoint is written after --every {args.every} steps"
-    done = weights.read_tensors(args.checkpoint)[1].get("step")
-    return (
-        f"{args.checkpoint} keeps the first {done} of {args.steps} steps; "
-        "the same command goes on from there"
-    )
-
-
-def _start_from(network: torch.nn.Module, name: str) -> None:
-    """Copy the bundled weights called `name`; a network with labels may start from one without."""
-    start = weights.load(name)
-    state = start.state_dict()
-    new = {k for k in network.state_dict().keys() - state.keys() if k != "label.weight"}
-    if (
-        new
-        or state.keys() - network.state_dict().keys()
-        or any(network.state_dict()[k].shape != v.shape for k, v in state.items())
-    ):
-        raise ValueError(
-            f"--init {name} is a {type(start).__name__} with {start.config}; this run trains a "
-            f"{type(network).__name__} with {network.config}"
-        )
-    network.load_state_dict(state, strict=False)
+    return keeps(args.checkpoint, args.every)
 
 
 def options(p: argparse.ArgumentParser) -> None:

@@ -39,8 +39,7 @@ from .validation import Validation, validate
 @dataclass(eq=False)
 class Model:
     """network: D(x; σ, label), in network units.  form: what it must know of its data.
-    provenance: where its weights come from.  digest: the SHA-256 of its file, "" until it has one.
-    """
+    provenance: where its weights come from.  digest: the SHA-256 of its file, "" without one."""
 
     network: nn.Module
     form: Form
@@ -146,6 +145,7 @@ class Model:
         Raises ValueError for data of another form, and as `schedule.scheduled` and `train`.
         """
         suits(self.form, data)
+        before = {"before": self.provenance} if self.provenance else {}
         loss = self.objective(flips=flips, drop=drop) if objective is None else objective
         result, curve = fit(
             self.network,
@@ -164,7 +164,7 @@ class Model:
             points=points,
             cpu=cpu,
             progress=progress,
-            provenance=provenance,
+            provenance=before | dict(provenance or {}),
             **how,
         )
         self.network, self.digest = result.network.cpu(), ""

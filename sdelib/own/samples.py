@@ -140,12 +140,15 @@ def draw(
     batch: int,
     like: Tensor,
     progress: bool,
+    start: int = 0,
+    denoised: bool = True,
 ) -> tuple[Tensor, int]:
-    """(x, nfe): n examples on the CPU, and the evaluations that each cost.
+    """(x, nfe): the n examples from number `start` on, on the CPU, and the evaluations that each
+    cost.
 
     score: the score for the labels of a batch, or for none.  how: the solver.
     batch: examples that are solved together, to bound memory; it changes their rounding only.
-    like: a tensor whose dtype and device x takes.
+    like: a tensor whose dtype and device x takes.  denoised: end with E[x_0 | x_{t_min}].
     """
     from tqdm import tqdm
 
@@ -154,7 +157,7 @@ def draw(
     done, nfe = [], 0
     with tqdm(total=n, desc="sampling", disable=not progress) as bar:
         for first in range(0, n, batch):
-            numbers = range(first, min(n, first + batch))
+            numbers = range(start + first, start + min(n, first + batch))
             white = NoiseOfEach(like.new_empty(len(numbers), *shape), seed=seed, numbers=numbers)
             step = solver.make(how.steps, generator_of("noise", seed))
             s = score(None if labels is None else labels[first : first + batch].to(like.device))
@@ -162,7 +165,8 @@ def draw(
             reverse = Reverse(sde, counted, solver.eta)
             for x in integrate(reverse, x, times, of_each(step, white), noise=white):
                 pass
-            done.append(denoise(sde, counted, x, torch.tensor(t_min)).cpu())
+            x = denoise(sde, counted, x, torch.tensor(t_min)) if denoised else x
+            done.append(x.cpu())
             nfe = counted.calls * evaluations_of(s)
             bar.update(len(numbers))
     return torch.cat(done), nfe

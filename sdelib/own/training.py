@@ -129,6 +129,7 @@ def train(
     share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
     _trainable(network)
     twin = copy.deepcopy(network) if watch is not None else network
+    own = {*vars(network)}
     network.train()
     average = {name: p.detach().clone() for name, p in network.named_parameters()}
     losses = torch.full((steps,), math.nan)
@@ -201,7 +202,9 @@ def train(
             save(Path(checkpoint), run, done, network, average, optimizer, losses)
         clock = time.perf_counter()
 
-    network = accelerator.unwrap_model(model)
+    network = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    for name in {"forward", "_is_accelerate_prepared"} - own:  # what accelerate leaves
+        vars(network).pop(name, None)
     with torch.no_grad():
         for name, p in network.named_parameters():
             p.copy_(average[name])

@@ -15,12 +15,17 @@ from sdelib.book.classifier import ClassificationLoss, GarmentClassifier, featur
 from sdelib.book.data import CLASSES, FASHION_MNIST_DISTANCE
 from sdelib.denoiser import SIGMA_MIN, first_time, score_from
 from sdelib.families import VE, VP, NoiseLevel
-from sdelib.grids import karras_times
+from sdelib.few_steps import DPMSolver
+from sdelib.grids import karras_times, uniform_grid
+from sdelib.integration import solve
 from sdelib.networks import ScoreUNet
+from sdelib.own import samples as samples_of_own
 from sdelib.own import weights
 from sdelib.own.by_name import GRIDS, SOLVERS
 from sdelib.own.metrics import moments
+from sdelib.own.noise import NoiseOfEach
 from sdelib.own.sampling import in_batches, sample_images
+from sdelib.reversal import Reverse, denoise
 from sdelib.solvers import euler_maruyama, heun
 
 # ---- as a reader would run it
@@ -41,7 +46,7 @@ def test_the_command_of_the_readme(tmp_path):
     assert done.returncode == 0, done.stderr
     images, nfe = read(out)
     assert images.shape == (4, 28, 28) and images.dtype == np.uint8 and nfe == 4
-    assert "sampling" in done.stderr and "3/3" in done.stderr  # the progress bar
+    assert "sampling" in done.stderr and "4/4" in done.stderr  # the progress bar
     assert str(out) in done.stdout and "4 network evaluations each" in done.stdout
     assert list(tmp_path.iterdir()) == [out]
 
@@ -49,7 +54,7 @@ def test_the_command_of_the_readme(tmp_path):
 def test_help_and_wrong_arguments(tmp_path):
     done = shell("--help")
     assert done.returncode == 0 and all(
-        word in done.stdout for word in ("train", "sample", "evaluate", "bake")
+        word in done.stdout for word in ("train", "sample", "evaluate", "export", "bake")
     )
     done = shell("sample", "--solver", "magic", "--out", tmp_path / "x.npz")
     assert (
@@ -63,7 +68,7 @@ def test_help_and_wrong_arguments(tmp_path):
 
 
 def test_each_command_has_help(capsys):
-    for command in ("train", "sample", "evaluate", "bake"):
+    for command in ("train", "sample", "evaluate", "export", "bake"):
         assert call(command, "--help") == 0
         assert f"python -m sdelib {command}" in capsys.readouterr().out
 
@@ -199,7 +204,7 @@ def test_seed_and_batch(bundled, tmp_path):
     assert abs(found["0", "64"] - found["1", "64"]).max() > 50
 
 
-def test_chunks_are_drawn_each_with_its_own_seed_and_labels(bundled, tmp_path):
+def test_the_first_images_are_those_of_a_shorter_run_whatever_the_chunks(bundled, tmp_path):
     assert (
         draw(tmp_path / "a.npz", "--chunk", 4, n=10) == 0
         and draw(tmp_path / "b.npz", "--chunk", 4, n=6) == 0
@@ -225,9 +230,7 @@ def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch, cap
     out, drawn = tmp_path / "a.npz", []
     whole = tmp_path / "whole.npz"
     assert draw(whole, "--chunk", 2, n=7) == 0
-    from sdelib.own import sampling
-
-    once = sampling.sample_images
+    once = samples_of_own.draw
 
     def stops(*args, **how):
         drawn.append(args[2])
@@ -235,7 +238,7 @@ def test_a_bulk_run_that_was_stopped_goes_on(bundled, tmp_path, monkeypatch, cap
             raise KeyboardInterrupt
         return once(*args, **how)
 
-    monkeypatch.setattr(sampling, "sample_images", stops)
+    monkeypatch.setattr(samples_of_own, "draw", stops)
     assert draw(out, "--chunk", 2, n=7) == 130
     said = capsys.readouterr().err
     assert f"{out}.parts keeps 2 of 4 chunks" in said and "Traceback" not in said
@@ -266,7 +269,7 @@ def interrupt(*args, **how):
 def test_a_run_without_chunks_that_was_stopped_keeps_nothing(
     bundled, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr("sdelib.own.sampling.sample_images", interrupt)
+    monkeypatch.setattr("sdelib.own.samples.draw", interrupt)
     assert draw(tmp_path / "a.npz") == 130
     assert "--chunk" in capsys.readouterr().err and not (tmp_path / "a.npz").exists()
 
@@ -325,65 +328,31 @@ def test_several_processes_need_chunks(bundled, tmp_path, capsys, monkeypatch):
     assert "2 processes share the work chunk by chunk: give --chunk" in capsys.readouterr().err
 
 
-def test_the_command_is_sample_images(bundled, tmp_path):
-    assert (
-        draw(
-            tmp_path / "a.npz",
-            "--seed",
-            3,
-            "--weights",
-            "unet-sigma25",
-            "--sigma",
-            25,
-            "--solver",
-            "euler-maruyama",
-            "--grid",
-            "uniform",
-        )
-        == 0
-    )
-    x, nfe = sample_images(
-        weights.load("unet-sigma25"),
-        VE.power(25.0),
-        5,
-        steps=3,
-        generator=torch.Generator().manual_seed(3),
-        progress=False,
-    )
-    assert (
-        np.array_equal(read(tmp_path / "a.npz")[0], (x[:, 0] * 255).round().byte().numpy())
-        and nfe == 4
-    )
-    assert (
-        draw(
-            tmp_path / "a.npz",
-            "--seed",
-            3,
-            "--sde",
-            "vp",
-            "--solver",
-            "exponential",
-            "--label",
-            "none",
-        )
-        == 0
-    )
+def by_hand(score, sde, n, seed, mean, t_min, grid, steps, step, eta):
+    """Images from the noise of each: no function that the command uses but `integrate`."""
+    z = NoiseOfEach(torch.empty(n, 1, 28, 28), seed=seed, numbers=range(n))
+    scale, std = sde.marginal(torch.tensor(sde.T, dtype=torch.float64))
+    x = float(scale) * mean + float(std) * z.normal()
+    x = solve(Reverse(sde, score, eta), x, grid(sde, sde.T, t_min, steps), step, noise=z)
+    x = denoise(sde, score, x, torch.tensor(t_min))
+    return (x[:, 0].clamp(0, 1) * 255).round().byte().numpy()
+
+
+@torch.no_grad()
+def test_the_command_is_the_equation_solved(bundled, tmp_path):
+    power = ["--weights", "unet-sigma25", "--sigma", 25, "--solver", "euler-maruyama"]
+    assert draw(tmp_path / "a.npz", "--seed", 3, *power, "--grid", "uniform") == 0
+    sde, network = VE.power(25.0), weights.load("unet-sigma25")
+    x = by_hand(network, sde, 5, 3, 0.286, 1e-3, uniform_grid, 3, euler_maruyama, 1.0)
+    images, nfe = read(tmp_path / "a.npz")
+    assert np.array_equal(images, x) and nfe == 4
+    flow = ["--sde", "vp", "--solver", "ddim", "--label", "none"]
+    assert draw(tmp_path / "a.npz", "--seed", 3, *flow) == 0
     score, sde = score_from(weights.load("denoiser"), VP()), VP()
-    x, nfe = sample_images(
-        score,
-        sde,
-        5,
-        steps=3,
-        step=SOLVERS["exponential"].make(3, None),
-        grid=karras_times,
-        t_min=first_time(sde, SIGMA_MIN * 1.0001),
-        generator=torch.Generator().manual_seed(3),
-        progress=False,
-    )
-    assert (
-        np.array_equal(read(tmp_path / "a.npz")[0], (x[:, 0] * 255).round().byte().numpy())
-        and nfe == 4
-    )
+    t_min = first_time(sde, SIGMA_MIN * 1.0001)
+    x = by_hand(score, sde, 5, 3, 0.286, t_min, karras_times, 3, DPMSolver(1), 0.0)
+    images, nfe = read(tmp_path / "a.npz")
+    assert np.array_equal(images, x) and nfe == 4
 
 
 def test_the_denoiser_serves_every_sde(bundled, tmp_path, monkeypatch):
@@ -485,8 +454,9 @@ def test_cuda_that_is_missing(bundled, tmp_path, capsys, monkeypatch):
 @pytest.mark.fault
 def test_a_place_that_cannot_be_written(bundled, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    for out, words in ((tmp_path / "file" / "x.npz", "file"), (tmp_path, "is a folder")):
-        assert draw(out) == 1
+    inside, folder = tmp_path / "file" / "x.npz", tmp_path
+    for out, status, words in ((inside, 1, "file"), (folder, 2, "is a folder with files in it")):
+        assert draw(out) == status
         said = capsys.readouterr().err
         assert (
             words in said and "Traceback" not in said and "sampling" not in said
@@ -504,13 +474,13 @@ def test_replacing_is_atomic(bundled, tmp_path, monkeypatch, capsys):
         f.write(b"half")
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(np, "savez_compressed", broken)
+    monkeypatch.setattr(np, "savez", broken)
     assert draw(out, "--seed", 2) == 1 and "No space left" in capsys.readouterr().err
     monkeypatch.undo()
     assert out.read_bytes() == first and list(out.parent.iterdir()) == [out]
     monkeypatch.setattr(weights, "BUNDLED", bundled)
     assert draw(out, "--seed", 2) == 0 and out.read_bytes() != first
-    assert draw(tmp_path / "no-suffix") == 0 and len(read(tmp_path / "no-suffix")[0]) == 5
+    assert draw(tmp_path / "no-suffix") == 2 and "ends with a slash" in capsys.readouterr().err
 
 
 # ---- sampling.sample_images
@@ -936,7 +906,7 @@ def test_more_images_than_memory(bundled, tmp_path, capsys, monkeypatch):
     def too_many(*args, **how):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate …")
 
-    monkeypatch.setattr("sdelib.own.sampling.sample_images", too_many)
+    monkeypatch.setattr("sdelib.own.samples.draw", too_many)
     assert draw(tmp_path / "x.npz", n=1000) == 1
     assert "--n than 1000" in capsys.readouterr().err
 
@@ -974,6 +944,76 @@ def test_evaluate_without_real_data_uses_the_bundled_moments(
     assert (
         list(report["labels"].values())
         == torch.bincount(classifier(x).argmax(1), minlength=10).tolist()
+    )
+
+
+def labelled(path, labels):
+    """A file of four images with these labels."""
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 28, 28), dtype=np.uint8)
+    np.savez(path, images=pixels, labels=labels)
+
+
+def evaluated(samples, tmp_path, *args) -> dict:
+    report = tmp_path / "r.json"
+    assert call("evaluate", "--samples", samples, "--json", report, *args) == 0
+    return json.loads(report.read_text(encoding="utf-8"))
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+@pytest.mark.parametrize("made", ["arr_0", "floats", "channel", "labels of nobody"])
+def test_evaluate_reads_what_others_write(bundled, stand_in, samples, tmp_path, made):
+    """The same images as `sample` writes them, as np.savez(path, images) does, as floats, with the
+    axis of the channel, and with labels that say nothing: one figure."""
+    with np.load(samples) as f:
+        x = f["images"]
+    path = tmp_path / "other.npz"
+    if made == "arr_0":
+        np.savez(path, x)
+    elif made == "labels of nobody":
+        np.savez(path, images=x, labels=np.full(len(x), -1))
+    else:
+        np.savez(path, images=x / 255 if made == "floats" else x[:, None])
+    told, known = evaluated(path, tmp_path), evaluated(samples, tmp_path)
+    assert told["frechet_distance"] == pytest.approx(known["frechet_distance"], rel=1e-5)
+    assert told["labels"] == known["labels"] and "assumed" in told["protocol"]
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_evaluate_tells_the_classes_that_were_asked_for(bundled, stand_in, tmp_path, capsys):
+    labelled(tmp_path / "x.npz", [9, 9, 2, 9])
+    told = evaluated(tmp_path / "x.npz", tmp_path)
+    assert told["protocol"] == "class by class: pullover 1, ankle boot 3"
+    named = told["labels"]
+    assert told["as_asked"]["mean"] <= (named["pullover"] + named["ankle boot"]) / 4
+    assert told["as_asked"]["standard_error"] > 0 and "labelled as asked" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_the_floor_of_evaluate_follows_the_classes(stand_in, tmp_path, monkeypatch):
+    """By the book's own classifier: images of the stand-in, twenty of each class, with and without their labels: the floor of such sets is
+    lower than that of random ones, and with labels the images are at it."""
+    from sdelib.book import data
+    from sdelib.cli import evaluate
+
+    all_of_them = data.stand_in()
+    garments = data.Garments(all_of_them.images, all_of_them.labels, True, "taken for real")
+    monkeypatch.setattr(evaluate, "fashion_mnist", lambda **how: garments)
+    where = torch.cat([(garments.labels == k).nonzero()[:20, 0] for k in range(10)])
+    x, y = garments.images[where, 0].numpy(), garments.labels[where].numpy()
+    assert len(x) == 200
+    np.savez(tmp_path / "with.npz", images=x, labels=y)
+    np.savez(tmp_path / "without.npz", images=x)
+    told, random = (evaluated(tmp_path / f"{k}.npz", tmp_path) for k in ("with", "without"))
+    low, high = told["floor"], random["floor"]
+    error = np.hypot(low["standard_error"], high["standard_error"])
+    assert low["mean"] < high["mean"] - 2 * error
+    # one set of 200 spreads by √10 standard errors of the mean of ten
+    assert abs(told["frechet_distance"] - low["mean"]) < 5 * 10**0.5 * low["standard_error"]
+    np.savez(tmp_path / "one.npz", images=x[:20], labels=y[:20])  # the first class only
+    one = evaluated(tmp_path / "one.npz", tmp_path)
+    assert (
+        one["frechet_distance"]
+        < one["floor"]["mean"] + 5 * 10**0.5 * (one["floor"]["standard_error"])
     )
 
 
@@ -1025,7 +1065,13 @@ def test_evaluate_against_real_images(bundled, tmp_path, capsys):
     [
         (lambda p: p.write_bytes(b"not a zip"), "is not a whole .npz"),
         (lambda p: np.savez(p, other=np.zeros(3)), "is not a whole .npz with `images`"),
-        (lambda p: np.savez(p, images=np.zeros((4, 28, 28))), "float64; allowed is uint8"),
+        (lambda p: np.savez(p, images=np.zeros((4, 28, 28), np.int32)), "int32; allowed is uint8"),
+        (lambda p: np.savez(p, images=np.full((4, 28, 28), 2.0)), "floats from 2 to 2"),
+        (lambda p: np.savez(p, images=np.full((4, 28, 28), np.nan)), "floats from nan to nan"),
+        (lambda p: labelled(p, [0, 1, -1, 3]), "mixes protocols: 1 of 4 labels are −1"),
+        (lambda p: labelled(p, [0, 1, 2, 10]), "labels from 0 to 10"),
+        (lambda p: labelled(p, [0, 1, 2]), "labels of shape (3,)"),
+        (lambda p: labelled(p, [0.0, 1.0, 2.0, 3.0]), "type float64"),
         (lambda p: np.savez(p, images=np.zeros((4, 32, 32), np.uint8)), "(4, 32, 32)"),
         (lambda p: np.savez(p, images=np.zeros((1, 28, 28), np.uint8)), "n of at least 2"),
     ],

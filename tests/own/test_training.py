@@ -1,6 +1,7 @@
 """Training: killed at any moment it ends where an unbroken run ends; it refuses what it cannot
 continue."""
 
+import copy
 import math
 import os
 import random
@@ -634,6 +635,19 @@ def test_one_process_trains_in_one_precision_and_then_in_another():
     assert (
         torch.equal(exact, again) and 0 < (exact - rounded).abs().max() < 0.1
     )  # a product is right to 2⁻⁹ of it
+
+
+def test_a_network_trained_in_bfloat16_answers_in_float32():
+    """accelerate's autocast is taken off again, so a copy that is trained next is a copy."""
+    network = run(made(Noisy), precision="bf16").network
+    plain = made(Noisy)
+    plain.load_state_dict(network.state_dict())
+    x, t = data(8)[0], torch.full((8,), 0.5)
+    assert torch.equal(network(x, t), plain.eval()(x, t))
+    assert vars(network).keys() == vars(plain).keys()
+    before = network.body[0].weight.detach().clone()
+    run(copy.deepcopy(network), precision="bf16")
+    assert torch.equal(network.body[0].weight, before)
 
 
 def test_learning_rate():
