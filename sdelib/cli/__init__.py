@@ -1,5 +1,5 @@
-"""python -m sdelib train | sample | evaluate | export | bake: models of your own data, and the
-book's long computations, from a shell.
+"""python -m sdelib train | sample | evaluate | tune | export | bake: models of your own data, and
+the book's long computations, from a shell.
 
 Exit status: 0 done; 1 the disk or the device refused, or a package is missing; 2 a wrong argument
 or data that cannot be used, answered with what is allowed; 130 stopped by Ctrl-C, answered with
@@ -14,12 +14,13 @@ import sys
 
 import torch
 
-from . import bake, evaluate, export, sample, train
+from . import bake, evaluate, export, sample, train, tune
 
 COMMANDS = {
     "train": train,
     "sample": sample,
     "evaluate": evaluate,
+    "tune": tune,
     "export": export,
     "bake": bake,
 }
