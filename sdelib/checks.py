@@ -68,6 +68,14 @@ def rising(**values: float) -> None:
         require(value < bound, name, value, f"give a number below {above} = {bound}")
 
 
+def span(name: str, ends: Any) -> tuple[float, float]:
+    """The two ends of a range as floats: numbers above 0, as in `positive`, the first below the
+    second."""
+    fits = isinstance(ends, (tuple, list)) and len(ends) == 2 and 1e-18 < ends[0] < ends[1] < 1e18
+    require(fits, name, ends, "give (least, largest), two numbers above 0, of ordinary size")
+    return float(ends[0]), float(ends[1])
+
+
 def levels(
     name: str, x: Tensor, low: float = 1e-18, high: float = 1e18, cure: str = ORDINARY
 ) -> Tensor:

@@ -42,8 +42,8 @@ class DenoiserLoss:
 
     With this λ the network's own target has unit variance, and the loss begins near 1, at every σ.
     ln σ ~ N(mean, std²) for most of the batch, the levels at which there is something to learn; for
-    the share `spread` of it ln σ is uniform over [SIGMA_MIN, SIGMA_MAX], so no level that an SDE
-    visits is unseen.  flips: half of the images are mirrored left to right.  data_std: σ_d.
+    the share `spread` of it ln σ is uniform over `levels`, so no level that an SDE visits is
+    unseen.  flips: half of the images are mirrored left to right.  data_std: σ_d.
     drop: share of the labels not told, for guidance without a classifier (Ho & Salimans 2022).
     """
 
@@ -53,11 +53,12 @@ class DenoiserLoss:
     drop: float = 0.1
     flips: bool = False
     data_std: float = 0.353
+    levels: tuple[float, float] = (SIGMA_MIN, SIGMA_MAX)
 
     def __post_init__(self):
         for name, share in {"spread": self.spread, "drop": self.drop}.items():
             checks.require(0 <= share <= 1, name, share, "give a share from 0 to 1")
-        checks.positive(std=self.std, data_std=self.data_std)
+        checks.positive(std=self.std, data_std=self.data_std), checks.span("levels", self.levels)
 
     def draw(
         self, x0: Tensor, label: Tensor, *, generator: torch.Generator
@@ -69,7 +70,7 @@ class DenoiserLoss:
         u, told, mirrored = (torch.rand(n, **how) for _ in range(3))
         u = ((u + torch.arange(n)) / n)[torch.randperm(n, **how)]  # stratified
         u = u.double().clamp(1e-6, 1 - 1e-6)
-        low, high = math.log(SIGMA_MIN), math.log(SIGMA_MAX)
+        low, high = (math.log(sigma) for sigma in self.levels)
         wide = low + (high - low) * u / max(self.spread, 1e-12)
         rest = ((u - self.spread) / (1 - self.spread + 1e-12)).clamp(1e-6, 1 - 1e-6)
         bell = self.mean + self.std * torch.special.ndtri(rest)

@@ -6,10 +6,6 @@ this book's own model takes its place, and says so.
 
 from __future__ import annotations
 
-import math
-import os
-import socket
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,16 +15,8 @@ import torch
 from torch import Tensor
 
 from ..checks import a_generator, finite, floats, require, whole
-from ..own import weights
-
-CLASSES = (*"T-shirt trouser pullover dress coat sandal shirt sneaker bag".split(), "ankle boot")
-
-_SHA256 = {
-    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-}
+from ..own import garments
+from ..own.garments import CLASSES as CLASSES
 
 
 @dataclass(frozen=True)
@@ -58,121 +46,38 @@ def fashion_mnist(
     Raises ValueError when `root` or SDELIB_DATA has no data, and when a file there or in the cache
     is damaged, half a download or of another data set; the message names the file and the mend.
     """
-    asked = root or os.environ.get("SDELIB_DATA") or None
-    if asked == "fallback":
-        return _fallback("SDELIB_DATA=fallback asks for it", train)
-    if asked is not None:
-        folder = Path(os.path.expanduser(asked))
-        if not _complete(folder):
-            raise ValueError(
-                f"root = {str(folder)!r} has no Fashion-MNIST: FashionMNIST/raw/ with "
-                f"{', '.join(_SHA256)} was expected there; give another root, or none"
-            )
-        return _read(folder, train)
-    cache = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "sdelib"
-    if cache.parts[0] == "~":
-        return _fallback("there is no home folder to keep it in (SDELIB_DATA names another)", train)
-    if _complete(cache):
-        return _read(cache, train)
-    if not download:
-        return _fallback(f"it is not in {cache}, and download=False", train)
-    try:
-        _download(cache)
-    except Exception as error:  # no network, a full disk, a mirror that answers nonsense
-        return _fallback(f"the download into {cache} failed ({error})", train)
-    return _read(cache, train)
+    folder, why = garments.searched(root, download)
+    return _fallback(why, train) if folder is None else _read(folder, train)
 
 
-def _files(train: bool) -> list[str]:
-    return [name for name in _SHA256 if name.startswith("train" if train else "t10k")]
-
-
-def _complete(root: Path) -> bool:
-    """torchvision wants all four files, whichever part is read."""
-    return all((root / "FashionMNIST" / "raw" / name).exists() for name in _SHA256)
-
-
-def _whole(path: Path) -> bool:
-    """An IDX file of bytes that is as long as its header says: two zeros, the type 8, the number of
-    axes, and the length of each in four bytes."""
-    with open(path, "rb") as f:
-        magic = f.read(4)
-        if magic[:3] != b"\0\0\x08" or len(magic) < 4:
-            return False
-        lengths = [int.from_bytes(f.read(4), "big") for _ in range(magic[3])]
-    return path.stat().st_size == 4 + 4 * len(lengths) + math.prod(lengths)
-
-
-def _read(root: Path, train: bool) -> Garments:
-    from torchvision.datasets import FashionMNIST
-
-    for name in _files(train):
-        path = root / "FashionMNIST" / "raw" / name
-        if (found := weights.sha256(path)) != _SHA256[name]:
-            differs = f"its SHA-256 is {found[:12]}…, not {_SHA256[name][:12]}…"
-            if _whole(path):
-                raise ValueError(
-                    f"{path} is whole, but of another data set than Fashion-MNIST, or changed "
-                    f"inside ({differs}): give another root, or none; to train on other images, "
-                    "give them to sdelib.own.training.train as tensors"
-                )
-            raise ValueError(
-                f"{path} is damaged or half downloaded, with {path.stat().st_size} bytes "
-                f"({differs}): move it away and load again, or give another root"
-            )
-    data = FashionMNIST(str(root), train=train, download=False)
-    return Garments(
-        data.data[:, None].float().div_(255),
-        data.targets,
-        True,
-        f"Fashion-MNIST, {'training' if train else 'test'} set, {len(data):,} images",
-    )
-
-
-def _download(cache: Path) -> None:
-    """Fetch into a folder of this process, then move each file to its place: who looks meanwhile
-    finds whole files only."""
-    from torchvision.datasets import FashionMNIST
-
-    cache.mkdir(parents=True, exist_ok=True)
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(20)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=cache) as own:
-            FashionMNIST(own, download=True)
-            (cache / "FashionMNIST" / "raw").mkdir(parents=True, exist_ok=True)
-            for name in _SHA256:
-                os.replace(
-                    Path(own, "FashionMNIST", "raw", name), cache / "FashionMNIST" / "raw" / name
-                )
-    finally:
-        socket.setdefaulttimeout(before)
+def _read(folder: Path, train: bool) -> Garments:
+    images, labels = garments.read(folder, train)
+    source = f"Fashion-MNIST, {'training' if train else 'test'} set, {len(images):,} images"
+    return _garments(images, labels, True, source)
 
 
 def stand_in(train: bool = True) -> Garments:
     """The bundled images that the book's own model drew, with the labels it was told: real is
     False."""
-    with np.load(weights.checked("fallback.npz"), allow_pickle=False) as f:
-        images, labels = f["images"], f["labels"]
-    part = slice(None, -500) if train else slice(-500, None)
-    images, labels = images[part], labels[part]
+    images, labels = garments.stand_in(train)
     source = f"{len(images):,} images drawn from this book's own model, not Fashion-MNIST"
-    return Garments(
-        torch.from_numpy(images).float()[:, None] / 255,
-        torch.from_numpy(labels).long(),
-        False,
-        source,
-    )
+    return _garments(images, labels, False, source)
+
+
+def _garments(images: np.ndarray, labels: np.ndarray, real: bool, source: str) -> Garments:
+    """Bytes (n, 28, 28) and labels (n,) as tensors."""
+    pixels = torch.from_numpy(images.astype(np.float32)).div_(255)
+    return Garments(pixels[:, None], torch.from_numpy(labels.astype(np.int64)), real, source)
 
 
 def _fallback(reason: str, train: bool) -> Garments:
-    garments = stand_in(train)
+    found = stand_in(train)
     warnings.warn(
-        f"Fashion-MNIST cannot be had: {reason}. In its place: {garments.source}. "
+        f"Fashion-MNIST cannot be had: {reason}. In its place: {found.source}. "
         "Numbers that hold for the real data set only are left out.",
         stacklevel=3,
     )
-    return garments
+    return found
 
 
 def _drawable(n: int, generator: torch.Generator, noise: float = 0.0) -> None:

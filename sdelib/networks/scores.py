@@ -12,18 +12,22 @@ preconditioning of Karras et al. 2022 (arXiv:2206.00364, table 1) written for th
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..checks import floats, like, shaped
+from ..checks import floats, like
 from ..sdes import GaussianSDE
-from .layers import NoiseEmbedding, fits, silent
+from .layers import unusual
+from .mlp import MLP
+from .unet import UNet
 
 
 class ScoreNetwork(nn.Module):
-    """s_θ(x, t) for a Gaussian SDE; subclasses define `correction(u, ratio)`, which is F_θ, and
-    `config`, the arguments that make another one: type(network)(**network.config).
+    """s_θ(x, t) for a Gaussian SDE; subclasses define `correction(u, ratio)`, which is F_θ (with
+    labels: `correction(u, ratio, label)`), and `config`, the arguments that make another one:
+    type(network)(**network.config).
 
     sde: the process whose p_t the score belongs to.  data_mean, data_std: m and σ_d above.
     """
@@ -34,7 +38,7 @@ class ScoreNetwork(nn.Module):
         super().__init__()
         self.sde, self.data_mean, self.data_std = sde, data_mean, data_std
 
-    def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
+    def correction(self, u: Tensor, ratio: Tensor, *label: Any) -> Tensor:
         """F_θ(u, ratio): u has unit variance, ratio = std/scale has shape (batch,)."""
         raise NotImplementedError
 
@@ -45,8 +49,9 @@ class ScoreNetwork(nn.Module):
         other.sde, other.config = sde, {**self.config, "sde": sde}
         return other
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, label: Tensor | int | None = None) -> Tensor:
         """s_θ(x, t), shaped like x.  t: a scalar tensor or shape (batch,), where std > 0.
+        label: whole numbers from 0, a scalar or (batch,); None: not told.
         Raises ValueError for another, and another shape or type of x."""
         t = like(t, floats(x, axes=2)).reshape(-1).expand(len(x))
         scale, std = self.sde.marginal(t)
@@ -54,12 +59,17 @@ class ScoreNetwork(nn.Module):
         scale, std = like(scale, x), like(std, x)
         v = std**2 + (scale * self.data_std) ** 2
         centred = x - scale * self.data_mean
-        f = self.correction(centred / v.sqrt(), ratio).to(x.dtype)
+        told = () if label is None else (label,)
+        f = self.correction(centred / v.sqrt(), ratio, *told).to(x.dtype)
         return -centred / v + scale * self.data_std / (std * v.sqrt()) * f
 
 
-class ScoreMLP(ScoreNetwork):
-    """A score for points in ℝᵈ, x: (batch, dim): three hidden layers, the noise level in each."""
+class ScoreMLP(MLP, ScoreNetwork):
+    """A score for points in ℝᵈ, x: (batch, dim): three hidden layers, the noise level in each.
+
+    classes: with labels, score(x, t, label).  dropout: share of the hidden units left out in
+    training.  depth: hidden layers.
+    """
 
     def __init__(
         self,
@@ -69,19 +79,41 @@ class ScoreMLP(ScoreNetwork):
         *,
         data_mean: float = 0.0,
         data_std: float = 1.0,
+        classes: int = 0,
+        dropout: float = 0.0,
+        depth: int = 3,
     ):
-        super().__init__(sde, data_mean, data_std)
-        numbers = {"data_mean": data_mean, "data_std": data_std}
-        self.config = {"sde": sde, "dim": dim, "width": width, **numbers}
-        self.embed = NoiseEmbedding(width)
-        self.layers = nn.ModuleList(nn.Linear(n, width) for n in (dim, width, width))
-        self.out = silent(nn.Linear(width, dim))
+        numbers: dict[str, Any] = {"data_mean": data_mean, "data_std": data_std}
+        super().__init__(dim, width, classes, dropout, depth, sde=sde, **numbers)
+        more = unusual(classes=(classes, 0), dropout=(dropout, 0.0), depth=(depth, 3))
+        self.config = {"sde": sde, "dim": dim, "width": width, **numbers, **more}
 
-    def correction(self, u: Tensor, ratio: Tensor) -> Tensor:
-        u, c = shaped("x", fits(u, self), "batch", self.out.out_features), self.embed(ratio)
-        for layer in self.layers:
-            u = F.silu(layer(u) + c)
-        return self.out(u)
+
+class ScoreUNet(UNet, ScoreNetwork):
+    """A time-dependent U-Net, the score of images in [0, 1], or with dims = 1 of series.
+
+    x, widths, channels, dims: see `UNet`.  data_mean, data_std: those of Fashion-MNIST.
+    classes: with labels, score(x, t, label).
+    """
+
+    def __init__(
+        self,
+        sde: GaussianSDE,
+        widths: Sequence[int] = (64, 112),
+        *,
+        data_mean: float = 0.286,
+        data_std: float = 0.353,
+        classes: int = 0,
+        dropout: float = 0.0,
+        channels: int = 1,
+        dims: int = 2,
+    ):
+        numbers: dict[str, Any] = {"data_mean": data_mean, "data_std": data_std}
+        kind: dict[str, Any] = {"channels": channels, "dims": dims}
+        super().__init__(widths, classes, dropout, **kind, sde=sde, **numbers)
+        more = unusual(classes=(classes, 0), dropout=(dropout, 0.0))
+        more |= unusual(channels=(channels, 1), dims=(dims, 2))
+        self.config = {"sde": sde, "widths": list(widths), **numbers, **more}
 
 
 class VelocityMLP(nn.Module):

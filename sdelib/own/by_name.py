@@ -3,15 +3,16 @@ step is passed as a function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import EllipsisType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..checks import require, whole
-from ..denoiser import SIGMA_MIN, first_time, score_from
+from ..denoiser import SIGMA_MAX, SIGMA_MIN, first_time, score_from
 from ..few_steps import DPMSolver, EDMHeun
 from ..grids import Grid, geometric_times, karras_times, uniform_grid
 from ..predictor_corrector import (
@@ -106,14 +107,18 @@ def sample_score(
     evaluations: int = 18,
     grid: str = "karras",
     generator: torch.Generator,
+    shape: Sequence[int] = (1, 28, 28),
+    clamp: tuple[float, float] | EllipsisType | None = ...,
+    t_min: float | None = None,
     device: torch.device | str = "cpu",
     progress: bool = False,
 ) -> tuple[Tensor, int]:
     """(images, nfe): n images from a score made of a denoiser (also a guided or a posterior one),
     by a solver and a grid given by name.
 
-    evaluations: the most that the solver may take, the noiseless last one included. It stops where
-    std/scale is the smallest noise that denoisers are trained on.
+    evaluations: the most that the solver may take, the noiseless last one included.
+    shape, clamp: of one image and of its range, see `sample_images`.
+    t_min: where it stops; None: where std/scale is the smallest noise of the book's denoisers.
     Raises ValueError for a solver or a grid that SOLVERS and GRIDS do not have, evaluations below
     2, and as `sample_images`.
     """
@@ -131,7 +136,9 @@ def sample_score(
         eta=chosen.eta,
         grid=GRIDS[grid],
         generator=generator,
-        t_min=first_time(sde, 1.0001 * SIGMA_MIN),
+        t_min=first_time(sde, 1.0001 * SIGMA_MIN) if t_min is None else t_min,
+        shape=shape,
+        clamp=clamp,
         batch=None,
         device=device,
         progress=progress,
@@ -146,12 +153,21 @@ def sample_denoiser(
     label: Tensor | int | None = None,
     guidance: float = 1.0,
     batch: int = 50,
+    shape: Sequence[int] | None = None,
     **how: Any,
 ) -> tuple[Tensor, int]:
     """(images, nfe): `sample_score` of `score_from(denoiser, sde, label, guidance)`, with the
     keyword arguments `how`.
 
-    batch: images the network sees at once.  Raises ValueError as `sample_score` and `score_from`.
+    batch: images the network sees at once.
+    shape: of one image; None: the denoiser's own, and (1, 28, 28) for a function that has none.
+    It stops at the least noise of the denoiser's own `levels`.
+    Raises ValueError for a denoiser that has no shape (None), and as `sample_score` and
+    `score_from`.
     """
+    own: Any = getattr(denoiser, "shape", (1, 28, 28)) if shape is None else shape
+    require(own is not None, "shape", own, "give that of one example: this denoiser has none")
+    low, _ = getattr(denoiser, "levels", (SIGMA_MIN, SIGMA_MAX))
+    how = {"t_min": first_time(sde, 1.0001 * low), "shape": own} | how
     network = in_batches(denoiser, batch)
     return sample_score(score_from(network, sde, label=label, guidance=guidance), sde, n, **how)

@@ -6,6 +6,7 @@ losses; the generators. A network that keeps more than that is refused before th
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import random
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import require
+from .luck import luck, put_back
 from .runs import PLAIN, attributes, differences, tensors_of
 from .weights import read_tensors, write_tensors
 
@@ -29,12 +31,15 @@ GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, rando
 class Progress:
     """step: steps that are done.  moments: the optimiser's, by the name of the parameter.
     ends: where the schedule began anew, one number for each extension.
-    provenance: what was said of the run when it began, and at each extension."""
+    provenance: what was said of the run when it began, and at each extension.
+    watched: [steps done, seconds, value] of what was watched.  seconds: of the steps alone."""
 
     step: int = 0
     moments: dict[str, dict[str, Tensor]] = dataclasses.field(default_factory=dict)
     ends: list[int] = dataclasses.field(default_factory=list)
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict)
+    watched: list[list] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
 
 
 # ---------------------------------------------------------------- what is kept
@@ -95,6 +100,24 @@ def _restore(network: nn.Module, stored: dict[str, Tensor], numbers: dict[str, A
 # ---------------------------------------------------------------- the file
 
 
+def said_in(path: Path) -> dict[str, Any]:
+    """What the checkpoint says of itself: its `run`, the `step` that it is at, its `provenance`, ….
+
+    Raises ValueError for a file that is damaged, or no checkpoint."""
+    meta = read_tensors(path)[1]
+    if "run" not in meta:
+        raise ValueError(f"checkpoint {path} holds no training state: give another path")
+    return {key: json.loads(value) for key, value in meta.items()}
+
+
+def mirror(network: nn.Module, average: dict[str, Tensor], twin: nn.Module) -> nn.Module:
+    """The twin, a copy of the network, with the average for its weights, and with all else that the
+    network keeps at this moment; in eval mode. The network is not touched."""
+    now = {name: average.get(name, t) for name, t in tensors_of(network)}
+    _restore(twin, now, copy.deepcopy(_numbers(network)))
+    return twin.eval()
+
+
 def save(
     path: Path,
     run: dict[str, Any],
@@ -110,18 +133,17 @@ def save(
     for name, p in network.named_parameters():  # frozen and unused ones have no moments
         kept = optimizer.state.get(p, {})
         tensors |= {f"{key}.{name}": torch.as_tensor(v) for key, v in kept.items()}
-    tensors |= {"losses": losses, "rng": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        tensors["rng_cuda"] = torch.cuda.get_rng_state()
-    numpys: Any = np.random.get_state()
-    luck = [random.getstate(), [numpys[0], numpys[1].tolist(), *numpys[2:]]]
+    generators, others = luck()
+    tensors |= {"losses": losses, **generators}
     words = {
         "run": run,
         "ends": progress.ends,
         "step": progress.step,
         "provenance": progress.provenance,
         "numbers": _numbers(network),
-        "luck": luck,
+        "luck": others,
+        "watched": progress.watched,
+        "seconds": progress.seconds,
     }
     write_tensors(path, tensors, {key: json.dumps(value) for key, value in words.items()})
 
@@ -175,10 +197,6 @@ def resume(
     for name in average:
         average[name].copy_(tensors[f"ema.{name}"])
     losses[: len(tensors["losses"])] = tensors["losses"]
-    torch.set_rng_state(tensors["rng"])
-    if "rng_cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["rng_cuda"])
-    (version, state, gauss), numpys = said["luck"]
-    random.setstate((version, tuple(state), gauss))
-    np.random.set_state((numpys[0], np.array(numpys[1], np.uint32), *numpys[2:]))
-    return Progress(done, moments, ends, said["provenance"])
+    put_back(tensors, said["luck"])
+    watched, seconds = said.get("watched", []), said.get("seconds", 0.0)
+    return Progress(done, moments, ends, said["provenance"], watched, seconds)

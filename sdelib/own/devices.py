@@ -73,6 +73,22 @@ def on_gpu(network: Any) -> Any:
     return network
 
 
+def chosen(device: torch.device | str | None = None) -> torch.device:
+    """The device; None: the GPU where there is one, else the CPU."""
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(found if device is None else device)
+
+
+@contextmanager
+def visiting(network: nn.Module, device: torch.device) -> Iterator[nn.Module]:
+    """The network on this device, in eval mode, until the block ends; then it is back."""
+    home = next(network.parameters()).device
+    try:
+        yield network.eval().to(device)
+    finally:
+        network.to(home)
+
+
 def device_name(device: torch.device | None = None) -> str:
     """What computes, in words: the name of the GPU, or the CPU and its threads.
     None: the device of `on_gpu`."""

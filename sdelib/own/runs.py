@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib
 import inspect
 import itertools
 import math
@@ -25,20 +26,47 @@ ABSENT = "nothing"
 PLAIN = (type(None), bool, int, float, str)
 
 
-def fingerprint(tensors: Iterable[Tensor]) -> str:
-    """The shapes, the types and, in sixteen digits, the SHA-256 of all numbers."""
+def fingerprint(tensors: Iterable[Any]) -> str:
+    """The shapes, the types and, in sixteen digits, the SHA-256 of all numbers.
+
+    Of tensors; of arrays, mapped files too, which are read part by part; of other examples by their
+    own `digest()`, else by what they give by index."""
     digest, shapes = hashlib.sha256(), []
-    for t in map(torch.as_tensor, tensors):
-        shapes.append(f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}")
-        numbers = t.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+    for t in tensors:
+        shape = tuple(t.shape) if hasattr(t, "shape") else (len(t),)
+        kind = str(getattr(t, "dtype", type(t).__name__)).removeprefix("torch.")
+        shapes.append(f"{shape} {kind}")
         digest.update(f"{shapes[-1]}:".encode())
-        digest.update(numbers.view(torch.uint8).numpy().data)
+        if hasattr(t, "digest"):
+            digest.update(t.digest().encode())
+            continue
+        for numbers in _parts(t):
+            numbers = numbers.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1)
+            digest.update(numbers.view(torch.uint8).numpy().data)
     several = f"{len(shapes)} tensors" if len(shapes) > 1 else "".join(shapes)
     return f"{several}, SHA-256 {digest.hexdigest()[:16]}"
 
 
+def _parts(t: Any, size: int = 1024) -> Iterator[Tensor]:
+    """The numbers of t in tensors: a tensor whole, all else in parts of `size` examples."""
+    if isinstance(t, Tensor):
+        yield t
+    elif isinstance(t, np.ndarray):
+        t = t.reshape(1) if t.ndim == 0 else t
+        yield from (torch.from_numpy(t[i : i + size].copy()) for i in range(0, len(t), size))
+    else:
+        rows = torch.arange(len(t)).split(size)
+        yield from (torch.as_tensor(t[index]) for index in rows)
+
+
+def versions() -> dict[str, str]:
+    """Of sdelib and of PyTorch."""
+    here = importlib.import_module(__name__.partition(".")[0])
+    return {"sdelib": str(here.__version__), "torch": str(torch.__version__)}
+
+
 def description(
-    network: nn.Module, objective: Any, data: Sequence[Tensor], more: Mapping[str, Any]
+    network: nn.Module, objective: Any, data: Sequence[Any], more: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The whole run: what is given as `more` first, then the objective, the data, the network."""
     size = sum(p.numel() for p in network.parameters())
@@ -60,7 +88,7 @@ def described(name: str, value: Any, depth: int = 6) -> dict[str, Any]:
         odd = isinstance(value, float) and not math.isfinite(value)
         return {name: str(value) if odd else value}
     if isinstance(value, (Tensor, np.ndarray)):
-        return {name: fingerprint([torch.as_tensor(value)])}
+        return {name: fingerprint([value])}
     if isinstance(value, (list, tuple)) and all(isinstance(v, PLAIN) for v in value):
         return {name: list(value)}
     if inspect.isroutine(value) or inspect.isclass(value) or depth == 0:

@@ -5,13 +5,14 @@
 
 everything by `integrate`, the one time loop. All n images go through a step together; only the
 network sees them in batches. So the noise of an image depends on (generator, n) and not on the
-batch.
+batch. Points and series are drawn likewise.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -70,13 +71,16 @@ def sample_images(
     grid: Grid = uniform_grid,
     generator: torch.Generator,
     batch: int | None = 64,
-    shape: tuple[int, ...] = (1, 28, 28),
+    shape: Sequence[int] = (1, 28, 28),
+    clamp: tuple[float, float] | EllipsisType | None = ...,
     denoised: bool = True,
     device: torch.device | str = "cpu",
     progress: bool = True,
 ) -> tuple[Tensor, int]:
-    """(images, nfe): n images of `shape`, in [0, 1], on the CPU, and the score evaluations each one
-    cost.
+    """(images, nfe): n images of `shape`, on the CPU, and the score evaluations each one cost.
+
+    clamp: (low, high), the range of the data, to which the result is cut; None: it is not. Without
+    it images, of shape (channels, height, width), are cut to [0, 1], and nothing else is.
 
     score: ∇ log p_t on `device`, of the process `sde`.  steps: from T to t_min, at the times that
     `grid` gives.
@@ -92,6 +96,9 @@ def sample_images(
 
     whole(n=n, steps=steps, batch=n if batch is None else batch)
     require(0 < t_min < sde.T, "t_min", t_min, f"give a time between 0 and T = {sde.T}")
+    clamp = ((0.0, 1.0) if len(shape) == 3 else None) if clamp is ... else clamp
+    fit = clamp is None or clamp[0] < clamp[1]
+    require(fit, "clamp", clamp, "give (low, high), or None")
     counted = Counted(score if batch is None else in_batches(score, batch))
     x = sde.sample_prior((n, *shape), generator=generator, device=device)
     times, noise = grid(sde, sde.T, t_min, steps), WhiteNoise(x, generator=generator)
@@ -100,4 +107,5 @@ def sample_images(
         pass
     if denoised:
         x = denoise(sde, counted, x, torch.tensor(t_min))
-    return x.clamp(0, 1).cpu(), counted.calls * evaluations_of(score)
+    x = x if clamp is None else x.clamp(*clamp)
+    return x.cpu(), counted.calls * evaluations_of(score)

@@ -7,9 +7,10 @@ global batches as a run on one.
 
 from __future__ import annotations
 
-import hashlib
+import copy
 import math
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from ..checks import positive, require, whole, within
-from .checkpoints import Progress, keepable, resume, save
+from .checkpoints import Progress, keepable, mirror, resume, save
+from .luck import generator_of, undisturbed
 from .runs import description
+
+
+class Examples(Protocol):
+    """len(…) examples; …[index], with a tensor of whole numbers, gives a batch of them as a tensor.
+    A tensor is that, and so is what holds bytes, or a file, and makes floats of a batch."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
 
 
 class Objective(Protocol):
@@ -35,17 +45,18 @@ class Objective(Protocol):
 class TrainingResult:
     """network: the exponential moving average, in eval mode.
     losses: one mean loss a step, shape (steps,).
-    provenance: what `train` was told of it, by the run that began it, and its extensions."""
+    provenance: what `train` was told of it, by the run that began it, and its extensions.
+    watched: [steps done, seconds of these steps, what `watch` gave], from the run's beginning."""
 
     network: nn.Module
     losses: Tensor
     provenance: dict[str, Any] = field(default_factory=dict)
+    watched: list[list] = field(default_factory=list)
 
 
 def step_generator(seed: int, step: int) -> torch.Generator:
     """A CPU generator that depends on (seed, step) only."""
-    digest = hashlib.sha256(f"{seed}:{step}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    return generator_of(seed, step)
 
 
 def learning_rate(step: int, steps: int, lr: float, warmup: int) -> float:
@@ -56,7 +67,7 @@ def learning_rate(step: int, steps: int, lr: float, warmup: int) -> float:
 def train(
     network: nn.Module,
     objective: Objective,
-    data: Sequence[Tensor],
+    data: Sequence[Examples],
     *,
     steps: int,
     batch_size: int = 128,
@@ -73,6 +84,7 @@ def train(
     progress: bool = True,
     about: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    watch: Callable[[int, Callable[[], nn.Module]], Any] | None = None,
 ) -> TrainingResult:
     """Minimise E[objective] by AdamW with gradient clipping; return the moving average of the
     weights.
@@ -80,7 +92,8 @@ def train(
     θ̄ ← β θ̄ + (1 − β) θ with β = min(ema, (1 + k)/(10 + k)), an exponential form of the averaging
     of Polyak & Juditsky 1992.
 
-    data: a tuple of tensors with the same first axis, kept on the CPU; batches go to the device.
+    data: a tuple of tensors with the same first axis, kept on the CPU, or of other `Examples`;
+    batches go to the device.
     checkpoint: a file written every `every` steps and at the end, atomically. If it exists,
     training resumes from it, bit for bit: the network and its start weights, the objective and the
     data must be those of the run that wrote it, and so must every number given here.
@@ -89,6 +102,9 @@ def train(
     provenance: kept in the checkpoint by the run that begins it; the result has it.
     precision: "no" (float32) or "bf16".  compiled: torch.compile the network.
     cpu: stay on the CPU.
+    watch: watch(k, averaged) after each step, k of them done; averaged() is a copy of the network
+    with the average for its weights, in eval mode. What it gives, if not None, is kept, in the
+    checkpoint too (as JSON). Whatever it does or draws, the training's bits are the same.
     Under `accelerate launch` each process takes its share of every batch.
     Raises ValueError for bad numbers; for a checkpoint that is damaged or belongs to another run,
     by what differs; before the first step, for a network that could not be resumed; and when the
@@ -112,6 +128,7 @@ def train(
     require(batch_size % processes == 0, "batch_size", batch_size, cure)
     share = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
     _trainable(network)
+    twin = copy.deepcopy(network) if watch is not None else network
     network.train()
     average = {name: p.detach().clone() for name, p in network.named_parameters()}
     losses = torch.full((steps,), math.nan)
@@ -138,7 +155,8 @@ def train(
             optimizer.state[p] = done.moments[name]
     model, optimizer = accelerator.prepare(network, optimizer)
     average = {name: a.to(accelerator.device) for name, a in average.items()}
-    forward = torch.compile(model) if compiled else model
+    forward, twin = torch.compile(model) if compiled else model, twin.to(accelerator.device)
+    averaged = lambda: mirror(accelerator.unwrap_model(model), average, twin)
 
     bar = tqdm(
         range(done.step, steps),
@@ -148,12 +166,13 @@ def train(
         mininterval=0.5,
         disable=not (progress and accelerator.is_main_process),
     )
+    clock = time.perf_counter()
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step - begin, steps - begin, lr, warmup)
         generator = step_generator(seed, step)
         index = _batch(n, batch_size, seed, step)
-        batch = tuple(d[index] for d in data)
+        batch = tuple(torch.as_tensor(d[index]) for d in data)
         noise = objective.draw(*batch, generator=generator)
         mine = [a[share].to(accelerator.device) for a in (*batch, *noise)]
         with accelerator.autocast():
@@ -172,16 +191,21 @@ def train(
                 average[name].lerp_(p, 1 - beta) if inexact else average[name].copy_(p)
         if step % 20 == 0:
             bar.set_postfix(loss=f"{losses[max(0, step - 99) : step + 1].nanmean():.4f}")
+        done.step, done.seconds = step + 1, done.seconds + time.perf_counter() - clock
+        if watch is not None and accelerator.is_main_process:
+            with undisturbed():
+                seen = watch(step + 1, averaged)
+            done.watched += [] if seen is None else [[step + 1, done.seconds, seen]]
         due = (step + 1) % every == 0 or step + 1 == steps
         if checkpoint is not None and accelerator.is_main_process and due:
-            done.step = step + 1
             save(Path(checkpoint), run, done, network, average, optimizer, losses)
+        clock = time.perf_counter()
 
     network = accelerator.unwrap_model(model)
     with torch.no_grad():
         for name, p in network.named_parameters():
             p.copy_(average[name])
-    return TrainingResult(network.eval(), losses, done.provenance)
+    return TrainingResult(network.eval(), losses, done.provenance, done.watched)
 
 
 def _trainable(network: nn.Module) -> None:
@@ -193,7 +217,7 @@ def _trainable(network: nn.Module) -> None:
     require(any(p.requires_grad for p in network.parameters()), "network", kind, cure)
 
 
-def _examples(data: Sequence[Tensor], batch_size: int) -> int:
+def _examples(data: Sequence[Examples], batch_size: int) -> int:
     """How many examples there are: the length that all tensors of the data share."""
     cure = "give a tuple of tensors, such as (images,)"
     require(not isinstance(data, Tensor) and len(data) > 0, "data", data, cure)

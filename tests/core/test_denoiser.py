@@ -350,9 +350,10 @@ def test_away_from_the_cpu_the_denoiser_looks_at_no_number():
         (lambda: Denoiser((32, 32))(images(2).float(), 1.0, 0.5), r"label = 0\.5"),
         (
             lambda: Denoiser((32, 32), classes=0).eval()(images(2).float(), 1.0, 1),
-            "label = 1: this denoiser has no labels",
+            "label = 1: this network has no labels",
         ),
-        (lambda: Denoiser((32, 32))(torch.rand(2, 1, 7, 8), 1.0), r"x = \(2, 1, 7, 8\)"),
+        (lambda: Denoiser((32, 32))(torch.rand(2, 1, 3, 8), 1.0), r"x = \(2, 1, 3, 8\)"),
+        (lambda: Denoiser((32, 32))(torch.rand(2, 3, 8, 8), 1.0), r"x = \(2, 3, 8, 8\)"),
         (lambda: Denoiser((33, 32)), r"widths = \(33, 32\)"),
         (lambda: score_from(Denoiser((32, 32)), VP(), label=1, guidance=-0.5), "guidance = -0.5"),
         (

@@ -115,7 +115,7 @@ def test_embedding_tells_times_apart():
 def test_bad_shapes_and_times_raise():
     mlp, unet = (n for n, _ in networks(VP()))
     half = torch.tensor(0.5)
-    for shape in ((2, 3, 8, 8), (2, 1, 6, 8), (2, 1, 8, 10), (2, 64)):
+    for shape in ((2, 3, 8, 8), (2, 1, 3, 8), (2, 1, 8, 2), (2, 64)):
         with pytest.raises(ValueError, match=r"x = \(2, "):
             unet(torch.zeros(shape), half)
     for shape in ((2, 4), (2, 1, 3)):

@@ -36,7 +36,7 @@ from sdelib import widgets
 from sdelib.book import baking, data
 from sdelib.families import VP
 from sdelib.networks import Denoiser
-from sdelib.own import weights
+from sdelib.own import garments, weights
 from sdelib.own.sampling import in_batches, sample_images
 
 pytestmark = pytest.mark.fault
@@ -125,7 +125,7 @@ def mirror(tmp_path, monkeypatch):
         )
     packed = {name: gzip.compress(raw, mtime=0) for name, raw in files.items()}
     monkeypatch.setattr(
-        data, "_SHA256", {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()}
+        garments, "SHA256", {name: hashlib.sha256(raw).hexdigest() for name, raw in files.items()}
     )
     listed = [(f"{name}.gz", hashlib.md5(raw).hexdigest()) for name, raw in packed.items()]
     monkeypatch.setattr("torchvision.datasets.FashionMNIST.resources", listed)
@@ -152,7 +152,7 @@ def test_half_a_download_is_said_and_mended_at_the_next_try(mirror, cache):
     assert (
         found.real
         and len(found) == IMAGES
-        and left_in(cache) == {f"FashionMNIST/raw/{name}" for name in data._SHA256}
+        and left_in(cache) == {f"FashionMNIST/raw/{name}" for name in garments.SHA256}
     )
 
 
@@ -189,13 +189,13 @@ def test_two_kernels_download_into_one_cache_while_a_third_one_looks(mirror, cac
 
     def look():
         for _ in range(300):  # a half file would raise ValueError, and end this process with 1
-            if data._complete(cache):
-                data._read(cache, True)
+            if garments.complete(cache):
+                garments.read(cache, True)
             time.sleep(0.003)
 
     assert in_processes(load, load, look) == [0, 0, 0]
     assert (
-        left_in(cache) == {f"FashionMNIST/raw/{name}" for name in data._SHA256}
+        left_in(cache) == {f"FashionMNIST/raw/{name}" for name in garments.SHA256}
         and data.fashion_mnist(download=False).real
     )
 
@@ -722,7 +722,9 @@ def test_names_that_windows_allows(tmp_path, monkeypatch):
     assert len({name.casefold() for name in listed}) == len(listed)
     made = []
     weights.atomic(tmp_path / "x.npz", lambda p: made.append(p.name) or p.write_bytes(b""))
-    made += [f"{name}.table" for name in baking.RECIPES] + list(weights.sums()) + list(data._SHA256)
+    made += (
+        [f"{name}.table" for name in baking.RECIPES] + list(weights.sums()) + list(garments.SHA256)
+    )
     for name in [part for path in listed for part in Path(path).parts] + made:
         assert (
             not re.search(r'[<>:"/\\|?*\x00-\x1f]|[ .]$', name)

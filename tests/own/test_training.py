@@ -23,7 +23,7 @@ from sdelib.families import VP
 from sdelib.flow_matching import FlowMatchingLoss
 from sdelib.networks import ScoreMLP
 from sdelib.own import training, weights
-from sdelib.own.runs import attributes
+from sdelib.own.runs import attributes, fingerprint
 from sdelib.own.training import learning_rate, step_generator, train
 from sdelib.score_matching import DenoisingLoss
 
@@ -727,3 +727,102 @@ def test_two_processes_train_as_one(tmp_path):
     for name, p in one.network.state_dict().items():
         torch.testing.assert_close(two[name], p, rtol=1e-2, atol=1e-3)
     assert float((one.losses[0] - one.losses[-5:].mean()).abs()) > 0.05
+
+
+# ---- examples that are no tensors, and a look on the way
+
+
+class Bytes:
+    """Examples that hold bytes, and give floats by index."""
+
+    def __init__(self, stored):
+        self.stored = stored
+
+    def __len__(self):
+        return len(self.stored)
+
+    def __getitem__(self, index):
+        return torch.as_tensor(np.asarray(self.stored[np.asarray(index)])).float() / 255
+
+
+def mapped(tmp_path, name="x.npy"):
+    points = np.random.default_rng(0).integers(0, 256, (100, 2)).astype(np.uint8)
+    np.save(tmp_path / name, points)
+    return np.load(tmp_path / name, mmap_mode="r")
+
+
+def test_a_mapped_file_of_bytes_trains_as_floats_in_memory(tmp_path):
+    stored, path = mapped(tmp_path), tmp_path / "run.safetensors"
+    floats = torch.tensor(np.array(stored)).float() / 255
+    once = lambda data, **how: train(made(Noisy), OBJECTIVE, (data,), **{**OPTIONS, **how})
+    same(once(Bytes(stored)), once(floats))
+    same(once(Bytes(stored), checkpoint=path), once(floats))
+    same(once(Bytes(stored), checkpoint=path), once(floats))
+    other = np.array(stored)
+    other[77, 1] ^= 1
+    with pytest.raises(ValueError, match="data = "):
+        once(Bytes(other), checkpoint=path)
+
+
+def test_a_fingerprint_is_read_part_by_part(tmp_path):
+    """An array, its file and its tensor have one fingerprint; the file is not held in memory."""
+    import tracemalloc
+
+    numbers = np.random.default_rng(0).integers(0, 256, (50_000, 200)).astype(np.uint8)
+    np.save(tmp_path / "big.npy", numbers)
+    want = fingerprint([torch.from_numpy(numbers)])
+    tracemalloc.start()
+    assert fingerprint([np.load(tmp_path / "big.npy", mmap_mode="r")]) == want
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < numbers.nbytes / 5
+    assert fingerprint([numbers]) == want != fingerprint([numbers[::-1]])
+    parts = fingerprint([Bytes(numbers[:3000])])
+    assert parts != fingerprint([Bytes(numbers[1:3001])]) and parts.startswith("(3000,) Bytes, SHA")
+
+
+class Looking:
+    """A watch that draws, and spoils the network that it is given."""
+
+    def __init__(self, at=(8, 21, 40)):
+        self.at, self.seen = at, {}
+
+    def __call__(self, k, averaged):
+        torch.rand(k), random.random(), np.random.rand()
+        if k not in self.at:
+            return None
+        network = averaged()
+        assert not network.training
+        x = torch.ones(4, 2, dtype=network.body[0].weight.dtype)
+        value = float(network(x, torch.full_like(x[:, 0], 0.5)).detach().sum())
+        self.seen[k] = {n: p.detach().clone() for n, p in network.named_parameters()}
+        with torch.no_grad():
+            for p in [*network.parameters(), *network.buffers()]:
+                p.zero_()
+        return {"value": value}
+
+
+@pytest.mark.parametrize("make", ZOO.values(), ids=ZOO)
+def test_a_look_does_not_touch_the_training(make):
+    watch = Looking()
+    looked, blind = lucky(made(make), watch=watch), lucky(made(make))
+    same(looked, blind)
+    assert [k for k, _, _ in looked.watched] == [8, 21, 40] and blind.watched == []
+    for name, p in looked.network.named_parameters():  # what it saw is the average
+        assert torch.equal(p, watch.seen[40][name]), name
+    values = [seen["value"] for _, _, seen in looked.watched]
+    assert len({*values}) == 3 and all(map(math.isfinite, values))
+
+
+@pytest.mark.fault
+def test_what_was_watched_survives_a_kill(tmp_path):
+    path, whole = tmp_path / "run.safetensors", run(watch=Looking())
+    for k in (10, 16):
+        with pytest.raises(KeyboardInterrupt):
+            run(checkpoint=path, watch=Looking(), objective=Interrupted(k))
+    resumed = run(checkpoint=path, watch=Looking())
+    same(resumed, whole)
+    facts = lambda result: [(k, seen) for k, _, seen in result.watched]
+    assert facts(resumed) == facts(whole) and len(facts(whole)) == 3
+    seconds = [s for _, s, _ in resumed.watched]
+    assert all(b > a > 0 for a, b in zip(seconds, seconds[1:]))

@@ -196,7 +196,7 @@ def test_a_file_of_an_earlier_version_says_what_to_do(bundled):
 def test_other_arguments_or_other_tensors(bundled):
     weights.save("net", ScoreMLP(VP(), width=16), {})
     spec = spec_of("net")
-    for change in ({"depth": 3}, {"width": 8}):
+    for change in ({"deep": 3}, {"depth": 4}, {"width": 8}):
         with_spec(bundled, spec | {"config": spec["config"] | change})
         with pytest.raises(ValueError, match=r"net\.safetensors"):
             weights.load("net")
