@@ -28,12 +28,32 @@ class Moments:
         finite("mean, covariance", torch.cat([self.mean, self.covariance.flatten()]))
 
 
-def moments(x: Tensor) -> Moments:
+def moments(x: Tensor, weights: Tensor | None = None) -> Moments:
     """Sample mean and covariance (divided by n − 1) of feature vectors x of shape (n, f), n ≥ 2;
-    in float64, on the CPU."""
+    in float64, on the CPU.
+
+    weights (n,), of at least 0 and not all on one row: with p = weights/Σ weights, mean Σ p_i x_i
+    and covariance Σ p_i (x_i − mean)(x_i − mean)ᵀ / (1 − Σ p²); then n is 1/Σ p².
+    """
     x = finite("x", floats(x, axes=2)).cpu().double()
     require(x.ndim == 2 and len(x) > 1, "shape of x", tuple(x.shape), "give (n, f) with n ≥ 2")
-    return Moments(x.mean(0), torch.cov(x.T).reshape(x.shape[1], x.shape[1]), len(x))
+    if weights is None:
+        return Moments(x.mean(0), torch.cov(x.T).reshape(x.shape[1], x.shape[1]), len(x))
+    p = weights.double() / weights.double().sum()
+    fits, cure = p.shape == x.shape[:1] and p.min() >= 0 and p.max() < 1, "give one for each row"
+    require(fits, "weights", weights, f"{cure}, of at least 0 and not all on one")
+    mean, square = p @ x, float(p.square().sum())
+    return Moments(mean, (p[:, None] * (x - mean)).T @ (x - mean) / (1 - square), round(1 / square))
+
+
+def class_weights(labels: Tensor, counts: Tensor) -> Tensor:
+    """counts_y/N_y for each row with the label y, of which there are N_y: rows so weighted have the
+    shares of the classes that `counts` (classes,) has.  A class that is asked for is there."""
+    there = torch.bincount(labels, minlength=len(counts))
+    short = (counts > 0) & (there[: len(counts)] == 0)
+    require(not short.any(), "counts", counts, "there is no example of one of these classes")
+    counts = torch.nn.functional.pad(counts, (0, len(there) - len(counts)))
+    return (counts.double() / there.clamp(min=1))[labels]
 
 
 def frechet_distance(a: Moments, b: Moments) -> float:
@@ -64,17 +84,82 @@ def frechet_bias(reference: Moments) -> float:
 
 
 def split_floor(
-    x: Tensor, n: int, *, draws: int = 10, generator: torch.Generator
+    x: Tensor,
+    n: int | Tensor,
+    *,
+    labels: Tensor | None = None,
+    draws: int = 10,
+    generator: torch.Generator,
 ) -> tuple[float, float]:
     """(mean, standard error) of the FD between n random rows of x and all other rows: the floor,
-    real against real, for n samples.  Raises ValueError unless 2 ≤ n ≤ len(x) − 2."""
-    whole(2, n=n, draws=draws, **{f"n = {n}, len(x) − n": len(floats(x, axes=2)) - n})
+    real against real, for n samples.
+
+    With labels (len(x),), n holds how many of each class were drawn: so many random rows of each
+    class, against the others, weighted to the same shares. A sample with fixed numbers of each
+    class spreads less than one of random classes, and its floor is lower.
+    Raises ValueError unless 2 ≤ n ≤ len(x) − 2, or some class has too few rows.
+    """
+    counts = torch.as_tensor(n)
+    total = int(counts.sum())
+    whole(2, n=total, draws=draws)
+    whole(2, **{f"n = {total}, len(x) − n": len(floats(x, axes=2)) - total})
     found = []
     for _ in range(draws):
         order = torch.randperm(len(x), generator=a_generator(generator))
-        found.append(frechet_distance(moments(x[order[:n]]), moments(x[order[n:]])))
+        weights, taken = None, order[:total]
+        if labels is not None:
+            each = [order[labels[order] == k][:c] for k, c in enumerate(counts.tolist())]
+            taken = torch.cat(each)
+            require(len(taken) == total, "n", n, "a class has fewer rows: draw fewer of it")
+        rest = torch.ones(len(x), dtype=torch.bool)
+        rest[taken] = False
+        if labels is not None:
+            weights = class_weights(labels[rest], counts)
+        found.append(frechet_distance(moments(x[taken]), moments(x[rest], weights)))
     found = torch.tensor(found, dtype=torch.float64)
     return found.mean().item(), (found.std() / math.sqrt(draws)).item()
+
+
+def kid(x: Tensor, y: Tensor, *, groups: int = 10) -> tuple[float, float]:
+    """KID = mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) − 2 mean_{ij} k(x_i, y_j),
+    k(a, b) = (aᵀb/f + 1)³, and its standard error.
+
+    The unbiased squared maximum mean discrepancy: its mean is 0 for two samples of one law,
+    whatever n is, so single values may be negative.  x: (n, f), y: (m, f), features; n ≠ m may be.
+    The error is the jackknife's, from leaving out every `groups`-th row of both in turn; on average
+    it is never too small, and up to √2 too large where the laws agree (Efron & Stein 1981).
+    Raises ValueError for other shapes and fewer than 2·groups rows.  Bińkowski et al. 2018
+    (arXiv:1801.01401), eq. 4.
+    """
+    x, y = (finite(k, floats(v, k, axes=2)).cpu().double() for k, v in (("x", x), ("y", y)))
+    fits = x.ndim == y.ndim == 2 and x.shape[1] == y.shape[1] and min(len(x), len(y)) >= 2 * groups
+    cure = f"give (n, f) and (m, f) with n, m ≥ {2 * groups}"
+    require(fits and groups > 1, "shapes of x, y", (tuple(x.shape), tuple(y.shape)), cure)
+    one_hot = [
+        (torch.arange(len(a)) % groups == torch.arange(groups)[:, None]).double() for a in (x, y)
+    ]
+    sizes = [torch.cat([h.sum()[None], h.sum() - h.sum(1)]) for h in one_hot]
+
+    def sums(i: int, j: int) -> Tensor:
+        """Σ k over all pairs, and over those that stay when group 0, 1, … is left out."""
+        k = ((x, y)[i] @ (x, y)[j].T / x.shape[1] + 1) ** 3
+        if i == j:
+            k.fill_diagonal_(0)
+        block = one_hot[i] @ k @ one_hot[j].T
+        return torch.cat(
+            [block.sum()[None], block.sum() - block.sum(0) - block.sum(1) + block.diag()]
+        )
+
+    within = [sums(i, i) / (sizes[i] * (sizes[i] - 1)) for i in (0, 1)]
+    value = within[0] + within[1] - 2 * sums(0, 1) / (sizes[0] * sizes[1])
+    return float(value[0]), float(jackknife(value[1:]))
+
+
+def jackknife(left_out: Tensor) -> Tensor:
+    """√( (G − 1)/G · Σ_g (θ_g − mean θ)² ): the standard error of θ by its values θ_g, shape
+    (G, …), each without one of G groups that are alike in size (Quenouille 1956, Tukey 1958)."""
+    groups = len(left_out)
+    return ((groups - 1) * (left_out - left_out.mean(0)).square().mean(0)).sqrt()
 
 
 def precision_recall(
@@ -119,12 +204,24 @@ def sliced_wasserstein(
     require(alike, "shapes of x, y", (tuple(x.shape), tuple(y.shape)), "give equally many points")
     whole(directions=directions)
     x, y = (a.to(x).reshape(len(a), -1) for a in (x, y))
-    d = x.shape[1]
-    if d <= 2:
-        angle = torch.arange(directions, dtype=x.dtype) * math.pi / directions
-        u = torch.stack([angle.cos(), angle.sin()]) if d == 2 else torch.ones(1, 1, dtype=x.dtype)
-    else:
-        u = torch.randn(d, directions, generator=a_generator(generator), dtype=x.dtype)
-        u = torch.nn.functional.normalize(u, dim=0)
-    gap = (x @ u.to(x)).sort(0).values - (y @ u.to(x)).sort(0).values
+    u = unit_vectors(x.shape[1], directions, generator=generator, dtype=x.dtype).to(x)
+    gap = (x @ u).sort(0).values - (y @ u).sort(0).values
     return float(gap.square().mean().sqrt())
+
+
+def unit_vectors(
+    d: int,
+    directions: int,
+    *,
+    generator: torch.Generator | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """The directions of `sliced_wasserstein`, as columns (d, directions): the one of the line,
+    equally spaced ones of the half circle, and from three dimensions on random ones."""
+    if d == 1:
+        return torch.ones(1, 1, dtype=dtype)
+    if d == 2:
+        angle = torch.arange(directions, dtype=dtype) * math.pi / directions
+        return torch.stack([angle.cos(), angle.sin()])
+    u = torch.randn(d, directions, generator=a_generator(generator), dtype=dtype)
+    return torch.nn.functional.normalize(u, dim=0)

@@ -977,6 +977,76 @@ def test_evaluate_without_real_data_uses_the_bundled_moments(
     )
 
 
+def labelled(path, labels):
+    """A file of four images with these labels."""
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 28, 28), dtype=np.uint8)
+    np.savez(path, images=pixels, labels=labels)
+
+
+def evaluated(samples, tmp_path, *args) -> dict:
+    report = tmp_path / "r.json"
+    assert call("evaluate", "--samples", samples, "--json", report, *args) == 0
+    return json.loads(report.read_text(encoding="utf-8"))
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+@pytest.mark.parametrize("made", ["arr_0", "floats", "channel", "labels of nobody"])
+def test_evaluate_reads_what_others_write(bundled, stand_in, samples, tmp_path, made):
+    """The same images as `sample` writes them, as np.savez(path, images) does, as floats, with the
+    axis of the channel, and with labels that say nothing: one figure."""
+    with np.load(samples) as f:
+        x = f["images"]
+    path = tmp_path / "other.npz"
+    if made == "arr_0":
+        np.savez(path, x)
+    elif made == "labels of nobody":
+        np.savez(path, images=x, labels=np.full(len(x), -1))
+    else:
+        np.savez(path, images=x / 255 if made == "floats" else x[:, None])
+    told, known = evaluated(path, tmp_path), evaluated(samples, tmp_path)
+    assert told["frechet_distance"] == pytest.approx(known["frechet_distance"], rel=1e-5)
+    assert told["labels"] == known["labels"] and "assumed" in told["protocol"]
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_evaluate_tells_the_classes_that_were_asked_for(bundled, stand_in, tmp_path, capsys):
+    labelled(tmp_path / "x.npz", [9, 9, 2, 9])
+    told = evaluated(tmp_path / "x.npz", tmp_path)
+    assert told["protocol"] == "class by class: pullover 1, ankle boot 3"
+    named = told["labels"]
+    assert told["as_asked"]["mean"] <= (named["pullover"] + named["ankle boot"]) / 4
+    assert told["as_asked"]["standard_error"] > 0 and "labelled as asked" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
+def test_the_floor_of_evaluate_follows_the_classes(stand_in, tmp_path, monkeypatch):
+    """By the book's own classifier: images of the stand-in, twenty of each class, with and without their labels: the floor of such sets is
+    lower than that of random ones, and with labels the images are at it."""
+    from sdelib.book import data
+    from sdelib.cli import evaluate
+
+    all_of_them = data.stand_in()
+    garments = data.Garments(all_of_them.images, all_of_them.labels, True, "taken for real")
+    monkeypatch.setattr(evaluate, "fashion_mnist", lambda **how: garments)
+    where = torch.cat([(garments.labels == k).nonzero()[:20, 0] for k in range(10)])
+    x, y = garments.images[where, 0].numpy(), garments.labels[where].numpy()
+    assert len(x) == 200
+    np.savez(tmp_path / "with.npz", images=x, labels=y)
+    np.savez(tmp_path / "without.npz", images=x)
+    told, random = (evaluated(tmp_path / f"{k}.npz", tmp_path) for k in ("with", "without"))
+    low, high = told["floor"], random["floor"]
+    error = np.hypot(low["standard_error"], high["standard_error"])
+    assert low["mean"] < high["mean"] - 2 * error
+    # one set of 200 spreads by √10 standard errors of the mean of ten
+    assert abs(told["frechet_distance"] - low["mean"]) < 5 * 10**0.5 * low["standard_error"]
+    np.savez(tmp_path / "one.npz", images=x[:20], labels=y[:20])  # the first class only
+    one = evaluated(tmp_path / "one.npz", tmp_path)
+    assert (
+        one["frechet_distance"]
+        < one["floor"]["mean"] + 5 * 10**0.5 * (one["floor"]["standard_error"])
+    )
+
+
 @pytest.mark.real_data
 @pytest.mark.skipif(REAL is None, reason="Fashion-MNIST is not here")
 def test_evaluate_against_real_images(bundled, tmp_path, capsys):
@@ -1025,7 +1095,13 @@ def test_evaluate_against_real_images(bundled, tmp_path, capsys):
     [
         (lambda p: p.write_bytes(b"not a zip"), "is not a whole .npz"),
         (lambda p: np.savez(p, other=np.zeros(3)), "is not a whole .npz with `images`"),
-        (lambda p: np.savez(p, images=np.zeros((4, 28, 28))), "float64; allowed is uint8"),
+        (lambda p: np.savez(p, images=np.zeros((4, 28, 28), np.int32)), "int32; allowed is uint8"),
+        (lambda p: np.savez(p, images=np.full((4, 28, 28), 2.0)), "floats from 2 to 2"),
+        (lambda p: np.savez(p, images=np.full((4, 28, 28), np.nan)), "floats from nan to nan"),
+        (lambda p: labelled(p, [0, 1, -1, 3]), "mixes protocols: 1 of 4 labels are −1"),
+        (lambda p: labelled(p, [0, 1, 2, 10]), "labels from 0 to 10"),
+        (lambda p: labelled(p, [0, 1, 2]), "labels of shape (3,)"),
+        (lambda p: labelled(p, [0.0, 1.0, 2.0, 3.0]), "type float64"),
         (lambda p: np.savez(p, images=np.zeros((4, 32, 32), np.uint8)), "(4, 32, 32)"),
         (lambda p: np.savez(p, images=np.zeros((1, 28, 28), np.uint8)), "n of at least 2"),
     ],
