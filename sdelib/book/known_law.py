@@ -79,7 +79,7 @@ def shapes(
     """(images, labels, truth): n pictures, uint8 (n, 3, side, side), their kinds (n,), and all that
     was drawn for them.
 
-    kind ~ P_KIND, hue ~ given[kind], by default P_HUE; size, place and the hue's sway are uniform, each on its own.
+    kind ~ P_KIND, hue ~ given[kind]; size, place and the hue's sway are uniform, each on its own.
     """
     whole(n=n), whole(8, side=side)
     kind = torch.multinomial(P_KIND, n, True, generator=a_generator(generator))

@@ -11,6 +11,7 @@ from ..own.data import Data
 from ..own.extras import package
 from .known_law import KINDS, shapes
 
+
 def digits() -> Data:
     """The 1,797 digits of 8×8 pixels that scikit-learn carries, a fifth held out."""
     found = package("sklearn.datasets").load_digits()
@@ -60,8 +61,9 @@ class Gaussians(nn.Module):
 
     def _of(self, label: Tensor | None, n: int) -> Tensor:
         """The number of the Gaussian for each of n."""
-        one = label is None or len(self.mean) == 1
-        return torch.zeros(n, dtype=torch.int64) if one else label
+        if label is None or len(self.mean) == 1:
+            return torch.zeros(n, dtype=torch.int64)
+        return label
 
     def forward(self, x: Tensor, sigma: Tensor, label: Tensor | None = None) -> Tensor:
         k = self._of(label, len(x))
@@ -72,9 +74,7 @@ class Gaussians(nn.Module):
         found = self.mean[k] + torch.einsum("nij,nj->ni", self.vector[k], along)
         return found.reshape(x.shape).to(x)
 
-    def sample(
-        self, n: int, labels: Tensor | None = None, *, generator: torch.Generator
-    ) -> Tensor:
+    def sample(self, n: int, labels: Tensor | None = None, *, generator: torch.Generator) -> Tensor:
         """n draws, of these classes."""
         k = self._of(labels, n)
         z = torch.randn(n, self.value.shape[1], generator=generator, dtype=torch.float64)

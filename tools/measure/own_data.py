@@ -25,13 +25,17 @@ from sdelib.own import weights
 from sdelib.own.compare import compare
 from sdelib.own.data import Data
 from sdelib.own.model import Model
+from sdelib.own.validation import validate
 
 OUT = table.RESULTS / "own_data.csv"
 HEAD = [
     "command: python tools/measure/own_data.py --bundle",
-    "measure: of `samples`, or of the training; value ± error; real ± real_error: of real examples drawn alike (the floor); gaussian: of one Gaussian fitted to the data.",
-    "loss: on what is held out, all of it; training loss: on as many training examples; paired: its difference from `digits-600`, example by example.  NaN and nothing: does not apply.",
-    "seconds: processor time of the training alone, on one core.  sampling: dpm++2m, 18 evaluations (two networks' worth with guidance), seed 0.  seed: of the training.",
+    "value ± error: of the samples, or of the network where it is a loss; real ± real_error: of "
+    "real examples drawn alike (the floor); gaussian: of one Gaussian fitted to the data.",
+    "loss: on all that is held out; training loss: on as many training examples; paired: the loss "
+    "less that of digits-600, example by example.  nothing: does not apply.",
+    "seconds: processor time of the training alone, on one core.  samples: dpm++2m in at most 18 "
+    "evaluations of the network, seed 0.  seed: of the training.",
     table.versions("torch", "numpy", "scikit-learn"),
 ]
 FIELDS = ["case", "guidance", "measure", "value", "error", "real", "real_error", "gaussian"]
@@ -140,8 +144,6 @@ def one(name: str, case: Case, bundle: bool, base: Any = None) -> tuple[list[dic
     seen = model.validation(data, limit=None, device="cpu")
     found = [{"measure": "loss", "value": seen.total, "error": seen.total_error}]
     again = Model(model.network, model.form).objective()
-    from sdelib.own.validation import validate
-
     k = torch.arange(min(len(data), len(data.held)))
     some = None if data.labels is None else data.labels[k]
     own = validate(model.network, again, data.batch(k), some)
@@ -183,9 +185,8 @@ def main() -> None:
             case = tuned(steps, make={"widths": (48, 84)})
         rows, seen = one(name, case, args.bundle, base if name.startswith("digits-") else None)
         base = seen if name == "digits-600" else base
-        table.change(
-            OUT, HEAD, FIELDS, lambda old, n=name, new=rows: [r for r in old if r["case"] != n] + new
-        )
+        keep = lambda old, n=name: [r for r in old if r["case"] != n]
+        table.change(OUT, HEAD, FIELDS, lambda old, new=rows, keep=keep: keep(old) + new)
 
 
 if __name__ == "__main__":

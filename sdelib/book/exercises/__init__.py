@@ -18,11 +18,7 @@ from .mechanism import Exercise, Number, function
 __all__ = ["EXERCISES", "Exercise", "Number", "check", "function"]
 
 EXERCISES: dict[str, Exercise] = (
-    part_1.EXERCISES
-    | part_2.EXERCISES
-    | part_3.EXERCISES
-    | part_4.EXERCISES
-    | part_5.EXERCISES
+    part_1.EXERCISES | part_2.EXERCISES | part_3.EXERCISES | part_4.EXERCISES | part_5.EXERCISES
 )
 
 

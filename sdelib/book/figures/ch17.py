@@ -7,7 +7,7 @@ import torch
 from .. import plotting as plot
 from ..known_law import HUES, KINDS, P_HUE
 
-INKS = (plot.BLUE, plot.ORANGE, plot.GREEN)
+INKS = (plot.ORANGE, plot.GREEN, plot.BLUE)
 
 
 def _strip(ax, images, name: str) -> None:
@@ -46,10 +46,10 @@ def price_of_guidance(weights, given, whole: dict[str, tuple]) -> None:
         left.errorbar(x, given[:, k, 0], yerr=2 * given[:, k, 1], fmt="o-", color=colour, ms=4)
         left.axhline(float(P_HUE[k, k]) + 0.004 * (k - 1), color=colour, ls="--", lw=1)
         name = f"{HUES[k]}, given {KINDS[k]}"
-        left.text(4.1, 0.86 - 0.09 * k, name, color=colour, ha="right")
-    left.text(4.1, 0.59, "dashed: the law", color=plot.GREY, ha="right")
+        left.text(4.1, (0.745, 0.65, 0.61)[k], name, color=colour, ha="right")
+    left.text(4.1, 0.57, "dashed: the law", color=plot.GREY, ha="right")
     left.set(xlabel="guidance w", ylabel="share", ylim=(0.55, 1.03), xticks=[1, 1.5, 2, 3, 4])
-    for (name, (x, value, error)), colour in zip(whole.items(), (plot.BLUE, plot.ORANGE)):
+    for (name, (x, value, error)), colour in zip(whole.items(), (plot.GREY, plot.PINK)):
         right.errorbar(x, value, yerr=[2 * e for e in error], fmt="o-", color=colour, ms=4)
         right.annotate(
             name,
