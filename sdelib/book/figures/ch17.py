@@ -76,3 +76,14 @@ def blind(distances: dict[str, torch.Tensor], chi: dict[str, torch.Tensor]) -> N
     left.set(xlabel="sliced Wasserstein distance", ylim=(0.5 - len(distances), 0.5))
     right.set(xlabel="χ² of kind and hue, 8 degrees of freedom", xscale="log")
     right.axvline(26.1, color=plot.GREY, ls="--", lw=1)
+
+
+def moons(clouds: dict[int, tuple]) -> None:
+    """Number of examples → (examples, samples), points of the plane, a panel each."""
+    _, axes = plot.figure(len(clouds), height=2.9, width=8.4, sharex=True, sharey=True)
+    for ax, (k, (examples, samples)) in zip(axes, clouds.items(), strict=True):
+        size = 26 if len(examples) < 100 else 4
+        ax.scatter(*samples.T, s=5, color=plot.ORANGE, alpha=0.5, lw=0)
+        ax.scatter(*examples[:500].T, s=size, color=plot.GREY, lw=0, zorder=3 if k < 100 else 1)
+        ax.set(title=f"{k:,} examples", xlabel="$x_1$", xlim=(-1.6, 2.6), ylim=(-1.2, 1.7))
+    axes[0].set_ylabel("$x_2$")
