@@ -54,7 +54,8 @@ def about_of(path: Path) -> dict[str, Any]:
                 return json.loads(str(f["about"]))
         first = next(path.rglob("*.png")) if path.is_dir() else None
         if first is not None:
-            with package("PIL.Image").open(first) as picture:
+            looked_at = package("PIL.Image").open
+            with looked_at(first) as picture:
                 return json.loads(picture.info["sdelib"])
     except Exception:  # of another program, or damaged, which `read` says
         pass

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> None:
     place = _place(args, of)
     sde, labels = process(args, of), told(args.label, of)
     choice = _choice(args)
+    if of.bundled:
+        choice = replace(choice, why=choice.why.replace(", not on this data", ""))
     rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if args.chunk is None and processes > 1:
         raise ValueError(
@@ -59,14 +62,13 @@ def run(args: argparse.Namespace) -> None:
         f"({choice.solver}, {choice.grid} grid, {choice.steps} steps to t = {draw.t_min:g})"
     )
     if args.evaluations is not None:
-        why = choice.why.replace(", not on this data", "") if of.bundled else choice.why
-        print(f"{choice.solver} on the {choice.grid} grid: {why}")
+        print(f"{choice.solver} on the {choice.grid} grid: {choice.why}")
 
 
 def _place(args: argparse.Namespace, of: Source) -> str:
     """Where to write, once it is known that this can be done."""
-    path = target(args.out, of.form.kind)
-    if path.suffix:
+    path, suffix = target(args.out, of.form.kind)
+    if suffix:
         writable(path)
         return args.out
     path.mkdir(parents=True, exist_ok=True)

@@ -14,20 +14,19 @@ from ..checks import require, show
 POINTS_UP_TO = 8
 """(n, d) is points for d up to 8, else series, unless `kind` says so."""
 DARKEST = 16
-CHANNELS = (1, 2, 3, 4)
 LABELS = ("labels", "label", "targets", "target", "y", "Y")
 NAMED = ("images", "points", "series")
 PLAIN = ("x", "X", "data", "samples", "arr_0")
 
 
 def numbers(array: Any, where: str) -> np.ndarray:
-    """The array, real numbers of at least two examples; (n,) is (n, 1).
+    """The array, real numbers of at least three examples; (n,) is (n, 1).
     Raises ValueError for texts, objects and complex numbers."""
     cure = "give whole or real numbers"
     require(array.dtype.kind in "biuf", f"{where}: type", str(array.dtype), cure)
     array = array[:, None] if array.ndim == 1 else array
-    enough = array.ndim >= 2 and len(array) > 1 and 0 not in array.shape
-    cure = "give two or more examples, (n, d), (n, h, w), (n, h, w, c) or (n, c, h, w)"
+    enough = array.ndim >= 2 and len(array) > 2 and 0 not in array.shape
+    cure = "give three or more examples, (n, d), (n, h, w), (n, h, w, c) or (n, c, h, w)"
     require(enough and array.ndim <= 4, f"{where}: shape", array.shape, cure)
     return array
 
@@ -44,15 +43,14 @@ def kind_of(array: np.ndarray, kind: str | None, where: str) -> str:
 
 
 def channels_first(array: np.ndarray, where: str) -> np.ndarray:
-    """(n, h, w), (n, h, w, c) or (n, c, h, w) as (n, c, h, w), without a copy. The axis of the
-    channels is that of 1 to 4; where both could be, it is the first."""
+    """(n, h, w), (n, h, w, c) or (n, c, h, w) as (n, c, h, w), without a copy. An axis of 1 or 3 is
+    that of the channels, else one of 2 or 4; the first where both could be."""
     if array.ndim == 3:
         return array[:, None]
-    if array.shape[1] in CHANNELS:
-        return array
+    axis = next((k for some in ((1, 3), (2, 4)) for k in (1, 3) if array.shape[k] in some), None)
     cure = "give (n, h, w, c) or (n, c, h, w) with 1 to 4 channels"
-    require(array.shape[3] in CHANNELS, f"{where}: shape", array.shape, cure)
-    return np.moveaxis(array, -1, 1)
+    require(axis is not None, f"{where}: shape", array.shape, cure)
+    return array if axis == 1 else np.moveaxis(array, -1, 1)
 
 
 def extremes(array: np.ndarray, where: str) -> tuple[float, float]:
@@ -73,7 +71,7 @@ def extremes(array: np.ndarray, where: str) -> tuple[float, float]:
 
 
 def levels(array: np.ndarray, where: str) -> tuple[np.ndarray, float, str]:
-    """(images, factor, their range in words): images·factor is in [0, 1].
+    """(images, white, their range in words): images/white is in [0, 1].
 
     Bytes stay bytes, truths and other whole numbers become bytes, and 65,535 of 16 bits is white.
     Raises ValueError for a range that is neither [0, 1] nor [0, 255].
@@ -82,18 +80,18 @@ def levels(array: np.ndarray, where: str) -> tuple[np.ndarray, float, str]:
     said, cure = f"{where}: range", "give bytes from 0 to 255, or floats in [0, 1]"
     range_ = f"{low:g} to {high:g}, {array.dtype}"
     if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255), 1 / 255, range_
+        return array.astype(np.uint8) * np.uint8(255), 255.0, range_
     wide = high if array.dtype.kind == "f" else max(high, 1.5)
     require((low >= 0 and wide <= 255) or array.dtype == np.uint16, said, (low, high), cure)
     require(low < high, said, (low, high), "every pixel of every image is the same")
     if array.dtype == np.uint16 and high > 255:
-        return (array / np.float32(257)).round().astype(np.uint8), 1 / 255, range_
+        return (array / np.float32(257)).round().astype(np.uint8), 255.0, range_
     if wide <= 1:
         return array, 1.0, range_
     dark = f"divide by the largest value that a pixel can have, x / {high:g}, and give floats"
     whole = array.dtype == np.uint8
     require(high > (DARKEST if whole else 127), f"{where}: largest pixel", high, dark)
-    return (array if array.dtype.kind == "f" or whole else array.astype(np.uint8)), 1 / 255, range_
+    return (array if array.dtype.kind == "f" or whole else array.astype(np.uint8)), 255.0, range_
 
 
 def read(path: Path) -> tuple[np.ndarray, Any, tuple[str, ...], str | None]:

@@ -85,13 +85,14 @@ def compare(
     none: random ones. With labels, every real set has the same number of each class.
     embed: examples (batch, *shape) → features (batch, f), for KID and the Fréchet distance.
     classifier: a module that gives logits, in eval mode, and its `embed` features; None trains a
-    small one on the training part where it is needed (ten seconds); False goes without.
+    small one on the training part where it is needed (15 s at most); False goes without.
     seed: the same gives the same figures.  progress: say what is being done.
 
     The samples are held against as many held-out examples, if there are enough, and the floor is
     that of training examples; else both are drawn from all examples, without a common one. A model
     has seen most of those, which lowers its distance, at worst to √½ of the floor.
     Features of a classifier that was trained on the training part are compared on held-out ones.
+    KID's floor is 0 on average for random samples, and below 0 for fixed numbers of each class.
     Raises ValueError for another shape, labels of a part of the samples, classes that the data do
     not have, and fewer than 20 samples, or examples for each side of a comparison.
     """

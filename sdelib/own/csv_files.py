@@ -3,6 +3,7 @@ as float32 and one part of the text."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,16 @@ def parts_of(path: Path, text: frozenset = frozenset()) -> Iterator[Any]:
     Raises ValueError for a file without a header, or one that is no table.
     """
     pandas = package("pandas")
-    how: dict[str, Any] = {"encoding": "utf-8-sig", "sep": separator(path)}
+    how: dict[str, Any] = {
+        "encoding": "utf-8-sig",
+        "sep": separator(path),
+        "skipinitialspace": True,
+    }
     try:
         with pandas.read_csv(
             path, chunksize=ROWS, dtype=dict.fromkeys(text, "str"), low_memory=False, **how
         ) as file:
-            for part in file:
-                part.columns = [str(name).strip() for name in part.columns]
-                yield part
+            yield from file
     except pandas.errors.EmptyDataError as error:
         raise ValueError(f"{path} is empty: give a header and rows") from error
     except (pandas.errors.ParserError, UnicodeDecodeError, OverflowError) as error:
@@ -45,12 +48,15 @@ def separator(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8 ({error}): save it as UTF-8") from error
     found = next((s for s in ",;\t" if s in first), ",")
-    names = [name.strip().strip('"') for name in first.rstrip("\r\n").split(found)]
+    names = next(csv.reader([first], delimiter=found, skipinitialspace=True), [])
+    names = [name.strip() for name in names]
     cure = "the first line has to name the columns"
     require(any(names), f"first line of {path}", first[:80], cure)
     require(not all(map(_number, names)), f"first line of {path}", show(names), cure)
     cure = "it has no name, as row numbers have none: name it, or write with index=False"
     require(all(names), f"{path}: column", names.index("") + 1 if "" in names else 0, cure)
+    double = [name for k, name in enumerate(names) if name in names[:k]]
+    require(not double, f"{path}: columns", double, "two have this name: rename one")
     return found
 
 

@@ -25,6 +25,7 @@ from .examples import Examples
 from .forms import Form
 from .opening import opened
 from .prepared import of_array, of_table
+from .tables import named
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +129,17 @@ class Data:
             )
             how = {"label_column": label_column, "categorical": tuple(categorical)}
             return cls(**vars(of_table(parts, labels, source=source, **how, **common)))
-        cure = "an array has no named columns: give a data frame"
-        require(label_column is None and not categorical, "label_column", label_column, cure)
-        x = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+        for name, value in {"label_column": label_column, "categorical": categorical}.items():
+            require(not value, name, value, "an array has no named columns: give a data frame")
+        if isinstance(x, Tensor):
+            x = x.detach().cpu()
+            x = (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+        try:
+            x = np.asarray(x)
+        except ValueError as error:  # a list of several lengths
+            raise ValueError(
+                f"{where} is no array ({error}): give examples of one shape"
+            ) from error
         return cls(**vars(of_array(x, labels, kind=kind, source=source, **common)))
 
     @classmethod
@@ -163,4 +172,4 @@ class Data:
 
 def _texts(frame: Any, text: frozenset) -> Any:
     """The frame with these columns as text."""
-    return frame.astype(dict.fromkeys(text, "str")) if text else frame
+    return named(frame).astype(dict.fromkeys(text, "str")) if text else frame

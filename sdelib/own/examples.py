@@ -129,9 +129,9 @@ def largest_distance(examples: Examples, most: int = 512) -> float:
     far = examples[radius.topk(min(most, len(radius))).indices * every].flatten(1)
     best, at, reach = float(torch.cdist(far, far).max()), 0, float(radius.max())
     for block in examples.blocks(every):
-        near = radius[at : at + len(block)] + reach <= best  # to all others
+        open_ = radius[at : at + len(block)] + reach > best  # others are near to all
         at += len(block)
-        for part in block[~near].flatten(1).split(4096):
+        for part in block[open_].flatten(1).split(4096) if open_.any() else ():
             best = max(best, float(torch.cdist(part, far).max()))
     return best
 

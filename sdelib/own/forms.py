@@ -160,16 +160,16 @@ class Form:
         where nothing can be written.
         """
         numbers, names = self._names(labels, len(x))
-        own, target = self.decode(x), written.target(path, self.kind)
+        (target, suffix), own = written.target(path, self.kind), self.decode(x)
         note = {} if about is None else {"sdelib": json.dumps(dict(about), default=str)}
-        if self.kind == "images" and target.suffix != ".npz":
-            save = written.grid if target.suffix == ".png" else written.folder
+        if self.kind == "images" and suffix != ".npz":
+            save = written.grid if suffix == ".png" else written.folder
             return save(target, own, names, note)
-        table = target.suffix == ".csv" and self.kind != "table"
+        table = suffix == ".csv" and self.kind != "table"
         columns = {f"x{i}": own[:, i] for i in range(self.size)} if table else {self.kind: own}
         if self.kind == "table":
             columns = {str(name): own[name].to_numpy() for name in own}
-        if target.suffix == ".npz":
+        if suffix == ".npz":
             return written.npz(target, columns, numbers, self.classes, note)
         more = {} if names is None else {self.label_column or "label": names}
         return written.csv(target, columns | more)

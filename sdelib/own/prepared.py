@@ -46,20 +46,21 @@ def of_array(
     array = arrays.numbers(array, where)
     kind = arrays.kind_of(array, kind, where)
     places, names = _labels(labels, len(array), classes, where)
+    source += "; all of one class, so no labels" * (labels is not None and places is None)
     rows = split(len(array), places, hold, seed)
     form = Form(kind, array.shape[1:], 0.0, 1.0, 1.0, names, source=source)
     if kind == "images":
-        array, factor, words = arrays.levels(arrays.channels_first(array, where), where)
+        array, white, words = arrays.levels(arrays.channels_first(array, where), where)
         form = dataclasses.replace(form, shape=array.shape[1:])
-        return _measured(form, array, partial(_scaled, factor), rows, places, words, where)
+        return _measured(form, array, partial(_scaled, white), rows, places, words, where)
     low, high = arrays.extremes(array, where)
     mean, std = spread(array, rows[0])
     if kind == "series":  # one mean and one standard deviation for all places
         mean, std = mean.mean()[None], np.sqrt(np.mean(std**2) + np.var(mean))[None]
     flat = np.flatnonzero(std <= 1e-12 * abs(mean))
     cure = "it never changes in the training part: leave it out"
-    what = f"{where}: column {flat[0] + 1}" if len(flat) else where
-    require(not len(flat), what, float(mean[flat[0]]) if len(flat) else None, cure)
+    what = f"{where}: column {flat[0] + 1}" if len(flat) and kind == "points" else where
+    require(not len(flat), what, f"{mean[flat[0]]:g}" if len(flat) else None, cure)
     units = {"shift": tuple(mean.tolist()), "factor": tuple(std.tolist())}
     form, words = dataclasses.replace(form, **units), f"{low:g} to {high:g}, {array.dtype}"
     return _measured(form, array, form.encode, rows, places, words, where)
@@ -89,6 +90,7 @@ def of_table(
         classes = classes or tuple(map(str, names))
         stored = tables.Stored(stored.array[:, :-1], stored.centre[:-1], stored.half[:-1])
     places, classes = _labels(labels, n, classes, where)
+    source += "; all of one class, so no labels" * (labels is not None and places is None)
     rows = split(n, places, hold, seed)
     shift, factor = stored.units(rows[0], columns, where)
     form = Form("table", (len(shift),), 0.0, 1.0, 1.0)
@@ -120,9 +122,10 @@ def _measured(
 ) -> Prepared:
     """The two parts, and the form with what is measured over the first."""
     x, held = (Examples(array, part, view) for part in rows)
-    mean, std = moments(x)
+    measured = Examples(array, np.sort(rows[0]), view)  # a file is read from its begin to its end
+    mean, std = (float(f"{v:.6g}") if abs(v) > 1e-6 else 0.0 for v in moments(measured))
     require(std > 0, f"{where}: every number", mean, "there is nothing to learn in it")
-    distance = max(largest_distance(x), 10 * std)
+    distance = max(largest_distance(measured), 10 * std)
     form = dataclasses.replace(form, mean=mean, std=std, sigma_max=rounded_up(distance))
     labels = [None if places is None else torch.from_numpy(places[part]) for part in rows]
     return Prepared(form, x, labels[0], held, labels[1], words)
@@ -140,8 +143,8 @@ def _labels(
     return (places, names) if len(names) > 1 else (None, ())
 
 
-def _scaled(factor: float, part: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(part, np.float32)).mul_(factor)
+def _scaled(white: float, part: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(part, np.float32)).div_(white)
 
 
 def _cells(form: Form, stored: tables.Stored, part: np.ndarray) -> Tensor:

@@ -47,7 +47,8 @@ class Survey:
     def __init__(self, name: str, told: bool):
         self.name, self.told, self.text, self.numeric = name, told, 0, 0
         self.whole, self.low, self.high = True, math.inf, -math.inf
-        self.values: dict[Any, int] = {}
+        self.likely, self.odd = 0, ""  # texts that are numbers, and the first that is none
+        self.values: dict[Any, None] = {}
 
     def see(self, part: Any, first: int, where: str) -> None:
         """Take in the next rows, a series that begins with row `first`."""
@@ -61,8 +62,13 @@ class Survey:
         self.text += not is_number
         if self.told or not is_number:
             if len(self.values) <= MOST_VALUES:
-                for value in part.unique().tolist():
-                    self.values.setdefault(value, first)
+                self.values |= dict.fromkeys(part.unique().tolist())
+            if not is_number and not self.told:
+                none = package("pandas").to_numeric(part, errors="coerce").isna().to_numpy()
+                self.likely += int((~none).sum())
+                if none.any() and not self.odd:
+                    row = int(none.argmax())
+                    self.odd = f"row {first + row + 1} is {show(part.iloc[row])}"
             return
         numbers = part.to_numpy(np.float64)
         fine = np.abs(numbers) < 1e30
@@ -80,15 +86,20 @@ class Survey:
         """The column.  Raises ValueError for one that nothing can be learned from."""
         here = f"{where}: column {self.name!r}"
         if self.text or self.told:
-            most = MOST_VALUES if self.told else min(FEW_VALUES, n // 2)
-            example = show(next(iter(self.values)))
-            if len(self.values) > most:
-                number = "" if self.told else f", and categorical=[{self.name!r}] if it is one"
-                count = f"more than {MOST_VALUES}" * (len(self.values) > MOST_VALUES)
+            count, most = len(self.values), MOST_VALUES if self.told else min(FEW_VALUES, n // 2)
+            if count > most and self.likely > n // 2:
+                cure = "mend it, or leave the row out"
+                raise ValueError(f"{here}: {self.odd}, and most others are numbers: {cure}")
+            if count > most:
+                many = f"more than {MOST_VALUES}" if count > MOST_VALUES else f"{count}"
+                cure = "" if self.told else f", or say categorical=[{self.name!r}]"
                 raise ValueError(
-                    f"{here} is text such as {example} with {count or len(self.values)} values in "
-                    f"{n} rows, too many for a category: leave it out{number}"
+                    f"{here} is text such as {show(next(iter(self.values)))} with {many} values in "
+                    f"{n} rows, too many for a category: leave it out{cure}"
                 )
+            odd = [v for v in self.values if not isinstance(v, (str, bool, int, float))]
+            cure = "make it a number or a text"
+            require(not odd, here, odd[0] if odd else None, cure)
             values = tuple(sorted(self.values, key=lambda v: (str(type(v)), v)))
             require(len(values) > 1, here, values[0], "it never changes: leave it out")
             return Column(self.name, "category", values)
@@ -108,14 +119,14 @@ def survey(
     while True:
         found: dict[str, Survey] = {}
         n = 0
-        for part in parts(text):
+        for part in map(named, parts(text)):
             found = found or {str(k): Survey(str(k), k in (*categorical, label)) for k in part}
             for name, one in found.items():
                 one.see(part[name], n, where)
             n += len(part)
         for name in (*categorical, *([] if label is None else [label])):
             require(name in found, "column", name, f"{where} has the columns {show([*found])}")
-        require(n > 1, "rows", n, f"{where} has too few: give two or more")
+        require(n > 2, "rows", n, f"{where} has too few: give three or more")
         mixed = frozenset(k for k, one in found.items() if one.text and one.numeric)
         if mixed <= text:
             break
@@ -125,12 +136,20 @@ def survey(
     return columns + ([found[label].column(n, where)] if label is not None else []), n, text
 
 
+def named(frame: Any) -> Any:
+    """The frame with its columns named by text.  Raises ValueError for two of one name."""
+    names = [str(name).strip() for name in frame.columns]
+    double = [name for k, name in enumerate(names) if name in names[:k]]
+    require(not double, "columns", double, "two have this name: rename one")
+    return frame.set_axis(names, axis=1)
+
+
 def compact(frame: Any, columns: Sequence[Column], where: str = "the table") -> np.ndarray:
     """float64 (n, columns): the numbers of a data frame, a category by the place of its value.
 
     Raises ValueError for a column that is missing and for a value that is none of a category's.
     """
-    out = np.empty((len(frame), len(columns)))
+    frame, out = named(frame), np.empty((len(frame), len(columns)))
     for k, column in enumerate(columns):
         names = show([*map(str, frame.columns)])
         require(column.name in frame, "column", column.name, f"{where} has the columns {names}")

@@ -23,9 +23,9 @@ KNOWN = {
 GAP = 2
 
 
-def target(path: str | Path, kind: str) -> Path:
-    """The path, with ~ as the home folder, where data of this kind can be written; a folder has no
-    suffix.  Raises ValueError for another suffix."""
+def target(path: str | Path, kind: str) -> tuple[Path, str]:
+    """(the path, with ~ as the home folder; its suffix, "" of a folder) where data of this kind can
+    be written.  Raises ValueError for another suffix."""
     text, place = str(path), Path(path).expanduser()
     suffix = place.suffix.lower()
     if text.endswith(("/", "\\")) or place.is_dir():
@@ -35,7 +35,7 @@ def target(path: str | Path, kind: str) -> Path:
     require(suffix in KNOWN[kind] and (suffix or not place.is_file()), "path", text, cure)
     bare = suffix == "" and not text.endswith(("/", "\\")) and not place.is_dir()
     require(not bare, "path", text, f"{cure}; the name of a folder ends with a slash")
-    return place if suffix == "" else place.with_suffix(suffix)
+    return place, suffix
 
 
 def _png(array: np.ndarray, note: Mapping[str, str]) -> Any:
@@ -66,11 +66,17 @@ def grid(path: Path, images: np.ndarray, names: Any, note: Mapping[str, str]) ->
 
 
 def folder(path: Path, images: np.ndarray, names: Any, note: Mapping[str, str]) -> Path:
-    """One PNG an image, 00000.png …, in a sub-folder a class where there are names."""
-    path.mkdir(parents=True, exist_ok=True)
-    for k, image in enumerate(images):
-        inside = path if names is None else path / plain(names[k])
-        atomic(inside / f"{k:05d}.png", _png(image, note))
+    """One PNG an image, 00000.png …, in a sub-folder a class where there are names.
+
+    Raises ValueError for a folder with other PNGs, as of a run with more images.
+    """
+    inside = [path if names is None else path / plain(name) for name in names or images]
+    files = [place / f"{k:05d}.png" for k, place in enumerate(inside)]
+    others = sorted({*path.rglob("*.png")} - {*files})
+    cure = "pictures of another run would be mixed with these: give another folder"
+    require(not others, "path", str(others[0]) if others else None, cure)
+    for file, image in zip(files, images):
+        atomic(file, _png(image, note))
     return path
 
 
@@ -88,8 +94,8 @@ def npz(
     parts = {k: v if v.dtype != object else v.astype(str) for k, v in parts.items()}
     more = {} if labels is None else {"labels": labels, "classes": np.array(classes, dtype=str)}
     more |= {"about": np.array(*note.values())} if note else {}
-    clash = sorted({*parts} & {*more})
-    require(not clash, "columns", clash, "these names are kept for labels: write .csv")
+    clash = sorted({*parts} & {*more, "file", "allow_pickle"})
+    require(not clash, "columns", clash, "these names are taken: write .csv")
 
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as f:

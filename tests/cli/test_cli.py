@@ -990,8 +990,9 @@ def test_evaluate_tells_the_classes_that_were_asked_for(bundled, stand_in, tmp_p
 
 @pytest.mark.filterwarnings("ignore:Fashion-MNIST cannot be had")
 def test_the_floor_of_evaluate_follows_the_classes(stand_in, tmp_path, monkeypatch):
-    """By the book's own classifier: images of the stand-in, twenty of each class, with and without their labels: the floor of such sets is
-    lower than that of random ones, and with labels the images are at it."""
+    """Images of the stand-in, twenty of each class, by the book's own classifier, with and without
+    their labels: the floor of such sets is lower than that of random ones, and with labels the
+    images are at it."""
     from sdelib.book import data
     from sdelib.cli import evaluate
 

@@ -18,6 +18,8 @@ from sdelib.own.metrics import (
     Moments,
     frechet_bias,
     frechet_distance,
+    jackknife,
+    kid,
     moments,
     precision_recall,
     sliced_wasserstein,
@@ -365,3 +367,74 @@ def test_precision_and_recall_by_hand():
 def test_precision_and_recall_refuse(real, drawn, k, says):
     with pytest.raises(ValueError, match=says):
         precision_recall(torch.zeros(real), torch.zeros(drawn), k)
+
+
+# ---- KID
+
+
+def test_kid_is_the_formula():
+    """k(a, b) = (aᵀb/f + 1)³ over all pairs of two, by loops."""
+    x, y = cloud(20, 0.0, 6), cloud(24, 0.5, 7)
+    k = lambda a, b: (float(a @ b) / 5 + 1) ** 3
+    known = sum(k(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j) / (20 * 19)
+    known += sum(k(a, b) for i, a in enumerate(y) for j, b in enumerate(y) if i != j) / (24 * 23)
+    known -= 2 * sum(k(a, b) for a in x for b in y) / (20 * 24)
+    assert kid(x, y)[0] == pytest.approx(known, rel=1e-10)
+    # the jackknife leaves out rows 0, 10, …, of both, then 1, 11, …
+    left = [
+        kid(x[torch.arange(20) % 10 != g], y[torch.arange(24) % 10 != g], groups=2)[0]
+        for g in range(10)
+    ]
+    assert kid(x, y)[1] == pytest.approx(float(jackknife(torch.tensor(left))), rel=1e-4)
+
+
+def test_kid_of_equal_laws_has_mean_zero_and_an_honest_error():
+    """300 pairs of sets of one law: the mean is 0 within 4 standard errors of it, and the stated
+    error is between the true spread and √2 times it, within the noise of 300 of them."""
+    told = torch.tensor([kid(cloud(50, 0.0, k), cloud(60, 0.0, 9000 + k)) for k in range(300)])
+    spread = float(told[:, 0].std())
+    assert abs(float(told[:, 0].mean())) < 4 * spread / math.sqrt(300)
+    stated = float(told[:, 1].square().mean().sqrt())
+    assert 0.85 < stated / spread < 1.65
+    value, error = kid(cloud(200, 1.0, 1), cloud(200, 0.0, 2))
+    assert value > 5 * error > 0
+
+
+def test_kid_refuses():
+    with pytest.raises(ValueError, match=r"x, y = .*\(19, 5\), \(40, 5\)"):
+        kid(cloud(19, 0, 0), cloud(40, 0, 1))
+    with pytest.raises(ValueError, match="y is not finite"):
+        kid(cloud(30, 0, 0), cloud(40, math.nan, 1))
+
+
+# ---- weights and classes
+
+
+def test_moments_by_weights_are_those_of_repeated_rows():
+    """Whole weights, as if each row stood there so often; the divisor is that of the formula."""
+    x, times = cloud(12, 0.0, 8), torch.arange(12) % 3
+    a, b = moments(x, times), moments(x.repeat_interleave(times, 0))
+    p = times / times.sum()
+    torch.testing.assert_close(a.mean, b.mean)
+    factor = (1 - float(p.square().sum())) / (1 - 1 / b.n)
+    torch.testing.assert_close(a.covariance * factor, b.covariance)
+    even = moments(x, torch.ones(12))
+    torch.testing.assert_close(even.covariance, moments(x).covariance)
+    assert even.n == 12
+    with pytest.raises(ValueError, match="weights"):
+        moments(x, torch.eye(12)[0])
+
+
+def test_the_floor_of_fixed_classes_is_lower():
+    """Two clouds far apart: random sets of 50 miss the shares of the classes, fixed ones do not,
+    and are left with the bias inside a class."""
+    x = torch.cat([cloud(1000, 0.0, 9), cloud(1000, 10.0, 10)])
+    labels = torch.arange(2000) // 1000
+    g = torch.Generator().manual_seed(11)
+    fixed, error = split_floor(x, torch.tensor([25, 25]), labels=labels, draws=100, generator=g)
+    random, other = split_floor(x, 50, draws=100, generator=g)
+    assert fixed + 3 * error < random - 3 * other
+    uneven, _ = split_floor(x, torch.tensor([45, 5]), labels=labels, draws=100, generator=g)
+    assert uneven < random  # the others are weighted to the same shares
+    with pytest.raises(ValueError, match=r"n = .*\[1500, 10\]"):
+        split_floor(x, torch.tensor([1500, 10]), labels=labels, generator=g)

@@ -397,3 +397,10 @@ def test_the_loss_moves_with_the_data():
     assert model.objective(mean=-2.0, drop=0.2, flips=True).mean == -2.0
     for word in ("widths [8, 8]", "parameters", f"{model.form.sigma_max:g}"):
         assert re.search(re.escape(word), model.describe())
+
+
+def test_the_wing_offers_them():
+    import sdelib
+
+    assert sdelib.own.Data is Data and sdelib.own.Model is Model
+    assert not hasattr(sdelib.own, "Mode")
