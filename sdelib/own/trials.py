@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .difference import BEYOND
 from .knobs import Setting, said
 from .weights import atomic
 
@@ -45,8 +48,13 @@ class Search:
 
     @property
     def setting(self) -> Setting:
-        """The best trial's where it is better than the base by the rule, else the base."""
-        return self.trials[0].setting if self.trials and self.trials[0].better else self.base
+        """The best trial's where it is better than the base by the rule of a table, else the base.
+        Its error over seeds counts as no less than the median of all trials'."""
+        if not self.trials or not self.trials[0].better:
+            return self.base
+        best, usual = self.trials[0], statistics.median(t.over_seeds for t in self.trials)
+        error = math.hypot(max(best.over_seeds, usual), best.over_examples)
+        return best.setting if best.value < -BEYOND * error else self.base
 
     def __str__(self) -> str:
         lines = [
