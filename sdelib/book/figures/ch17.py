@@ -54,10 +54,10 @@ def price_of_guidance(weights, given, whole: dict[str, tuple]) -> None:
         right.annotate(
             name,
             (x[-1], value[-1]),
-            xytext=(0, -16),
+            xytext=(6, 0) if x[-1] < 4 else (0, -16),
             textcoords="offset points",
             color=colour,
-            ha="right",
+            ha="left" if x[-1] < 4 else "right",
         )
     right.set(xlabel="guidance w", ylabel="whole, and as asked", ylim=(0.4, 1.03))
     right.set_xticks([1, 1.5, 2, 3, 4])
