@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _missing(error: ImportError) -> str:
-    return f'{error.name or error} is not installed: pip install "sdelib[images,train,data]"'
+    return f'{error.name or error} is not installed: pip install "sdelib[all]"'
 
 
 def _refused(args: argparse.Namespace, why: str, status: int) -> int:

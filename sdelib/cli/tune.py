@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..own import weights
-from ..own.knobs import KNOBS
-from ..own.rounds import Tuning
-from ..own.search import search
-from ..own.trackers import logging_to
-from ..own.tuning import DEFAULT_MINUTES, table_at, tune
-from ..own.tuning_figure import draw
+from ..own.tuning.figure import draw
+from ..own.tuning.knobs import KNOBS
+from ..own.tuning.rounds import Tuning
+from ..own.tuning.search import search
+from ..own.tuning.trackers import logging_to
+from ..own.tuning.tuned import DEFAULT_MINUTES, table_at, tune
 from .common import (
     COUNT,
     POSITIVE,

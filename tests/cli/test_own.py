@@ -296,8 +296,9 @@ def empty(root):
 
 
 def objects(root):
-    pile = np.array([np.zeros(2), np.zeros(3)], dtype=object)
-    np.save(path := root.with_suffix(".npy"), pile, allow_pickle=True)
+    header = "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }".ljust(117) + "\n"
+    raw = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode() + b"\x80\4N."
+    (path := root.with_suffix(".npy")).write_bytes(raw)
     return path
 
 

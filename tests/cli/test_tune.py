@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from helpers import ROOT, call
 
-from sdelib.own import bench
+from sdelib.own.tuning import bench
 
 
 @pytest.fixture

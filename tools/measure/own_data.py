@@ -21,8 +21,7 @@ import table
 import torch
 
 from sdelib.book import known_law, own_cases
-from sdelib.own import weights
-from sdelib.own.compare import compare
+from sdelib.own import compare, weights
 from sdelib.own.data import Data
 from sdelib.own.model import Model
 from sdelib.own.validation import validate

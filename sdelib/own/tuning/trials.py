@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..weights import atomic
 from .difference import BEYOND
 from .knobs import Setting, said
-from .weights import atomic
 
 COLUMNS = ["trial", "difference", "over_seeds", "over_examples", "loss", "steps", "ratio"]
 

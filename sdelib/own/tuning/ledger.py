@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import require
-from .runs import differences
-from .weights import atomic
+from ...checks import require
+from ..runs import differences
+from ..weights import atomic
 
 PLAN, FIXED = "# plan: ", "# fixed: "
 KEY = ("round", "at", "change", "seed")

@@ -21,15 +21,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..checks import positive, require, whole
+from ...checks import positive, require, whole
+from ..data import Data
+from ..devices import device_name
+from ..runs import described, fingerprint, versions
 from .bench import FIELDS, Bench, Log
-from .data import Data
-from .devices import device_name
 from .difference import Difference, level
 from .knobs import Setting, base_of, said, value_of
 from .ledger import Ledger
 from .rounds import Change, Round, Tuning
-from .runs import described, fingerprint, versions
 
 BASE, BOTH = "base", "both"
 DEFAULT_MINUTES = 30.0

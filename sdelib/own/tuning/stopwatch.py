@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from .data import Data
+from ..data import Data
+from ..luck import undisturbed
+from ..training import Objective, train
 from .knobs import Setting
-from .luck import undisturbed
-from .training import Objective, train
 
 STEPS, BLOCKS, MOST, NEAR, LONG = 6, 6, 30, 0.01, 20.0
 """Steps in a block, and blocks of either setting: so many at least, at most, and until the error is

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..checks import require, show
-from ..denoiser import DenoiserLoss
-from ..networks import DenoiserMLP
-from .data import Data
-from .model import Model
-from .sizes import batch_for
+from ...checks import require, show
+from ...denoiser import DenoiserLoss
+from ...networks import DenoiserMLP
+from ..data import Data
+from ..model import Model
+from ..sizes import batch_for
 
 
 @dataclass(frozen=True)

@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import require, whole
+from ...checks import require, whole
+from ..data import Data
+from ..extras import package
+from ..runs import differences
 from .bench import trained
-from .data import Data
 from .difference import Difference
-from .extras import package
 from .knobs import KNOBS, Between, Setting, base_of, said, value_of
-from .runs import differences
 from .stopwatch import relative, seconds
 from .trials import Search, trial_of, write
-from .tuning import minutes_of, plan_of, several, table_at
+from .tuned import minutes_of, plan_of, several, table_at
 
 
 class Shared:

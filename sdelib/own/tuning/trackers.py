@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..checks import require
+from ...checks import require
+from ..extras import package
 from .bench import Log
-from .extras import package
 from .ledger import name_of
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import require
-from .data import Data
+from ...checks import require
+from ..data import Data
+from ..validation import edges
 from .knobs import Setting, said
 from .ledger import Ledger, name_of
 from .stopwatch import relative, seconds
-from .validation import edges
 
 BANDS, FEWEST = 8, 10
 """Noise levels of the validation, and the fewest steps that are worth a comparison."""

@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ..extras import package
+from ..weights import atomic
 from .difference import BEYOND
-from .extras import package
 from .rounds import Round, Tuning
-from .weights import atomic
 
 TAKEN, REFUSED, STEPS = "#1a7f4b", "#b5521b", "#8a8f98"
 
