@@ -1057,9 +1057,11 @@ def test_moments(f, draw):
     return f(a, b) if f is metrics.frechet_distance else f(a) if f is metrics.frechet_bias else a
 
 
-@fuzzed(metrics.split_floor, metrics.precision_recall, metrics.sliced_wasserstein)
+@fuzzed(metrics.split_floor, metrics.precision_recall, metrics.sliced_wasserstein, metrics.kid)
 def test_distances_of_samples(f, draw):
     x, y = points(draw, FEATURES), points(draw, FEATURES)
+    if f is metrics.kid:
+        return f(x, y, groups=draw(often((2, 3), 0, 1, -1, 1.5)))
     if f is metrics.split_floor:
         return f(
             x,
@@ -1311,7 +1313,7 @@ EXCUSED = {
     "sdelib.own.training.Examples": "a protocol",
     "sdelib.own.tuning": "takes data and words; test_tuning and test_tune",
     "sdelib.own.validation": "takes a network and data; test_validation",
-    "sdelib.book.own_cases": "the data sets of one chapter; the chapter and test_known_law",
+    "sdelib.book.own_cases": "the data sets of one chapter; test_own_cases",
     "sdelib.book.known_law": "pictures that it drew itself; test_known_law",
     "sdelib.predictor_corrector.correct": "inside PredictorCorrector",
     "sdelib.reversal.PricedScore": "a score and what it costs",

@@ -505,7 +505,9 @@ def test_a_row_is_what_the_losses_say(tmp_path, law):
     d = found.rounds[0].changes[0].at_time
     table = [r for r in rows(tmp_path / "t.csv") if (r["round"], r["change"]) == ("1", "lr=0.008")]
     assert [float(r["difference"]) for r in table] == pytest.approx(d.seeds, rel=1e-4)
-    assert all(float(r["difference_error"]) == pytest.approx(d.over_examples, rel=1e-4) for r in table)
+    assert all(
+        float(r["difference_error"]) == pytest.approx(d.over_examples, rel=1e-4) for r in table
+    )
     plan = next(
         line
         for line in (tmp_path / "t.csv").read_text(encoding="utf-8").splitlines()
