@@ -78,7 +78,7 @@ CASES = {
     "digits-600": tuned(),
     "digits-600-again": tuned(seed=1),
     "digits-600-lr": tuned(lr=4e-3),
-    "digits-600-wide": tuned(make={"widths": (48, 84)}),
+    "digits-600-wide": tuned(make={"widths": (48, 80)}),
     "digits-600-plain": tuned(make={"preconditioned": False}),
 }
 EQUAL_TIME = "digits-wide-same-time"  # wide, as many steps as the time of digits-600 pays for
@@ -192,7 +192,7 @@ def main() -> None:
         if case is None:
             took = {r["case"]: float(r["seconds"]) / float(r["steps"]) for r in table.read(OUT)}
             steps = round(600 * took["digits-600"] / took["digits-600-wide"])
-            case = tuned(steps, make={"widths": (48, 84)})
+            case = tuned(steps, make={"widths": (48, 80)})
         compared = base if name.startswith("digits-") else None
         rows, seen = one(name, case, args.bundle, compared, args.again)
         base = seen if name == "digits-600" else base
