@@ -79,7 +79,7 @@ def test_from_a_file_to_what_was_taken(spots, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.fault
 def test_a_kill_loses_nothing(spots, tmp_path):
-    how = lambda name: words(spots, "--vary", "lr=1e-9,2e-2", "--out", tmp_path / name, steps=50)
+    how = lambda name: words(spots, "--vary", "lr=1e-9,2e-2", "--out", tmp_path / name, steps=40)
     part = tmp_path / "part.csv"
     process = begun(*how("part.csv"))
     while process.poll() is None and not (part.exists() and len(rows(part)) > 1):
@@ -99,7 +99,16 @@ def test_a_kill_loses_nothing(spots, tmp_path):
 def test_two_processes_share_a_search(spots, tmp_path, capsys):
     out = tmp_path / "s.csv"
     how = words(
-        spots, "--vary", "lr=1e-4..1e-1", "--vary", "dropout=0.1", "--search", 3, "--out", out
+        spots,
+        "--vary",
+        "lr=1e-4..1e-1",
+        "--vary",
+        "dropout=0.1",
+        "--search",
+        3,
+        "--out",
+        out,
+        steps=10,
     )
     other = begun(*how)
     while other.poll() is None and not out.with_suffix(".db").exists():

@@ -168,11 +168,16 @@ def test_what_is_better():
     assert not of(-0.06, 0.001).better  # not with every seed
     assert not of(-0.019, -0.019).better and not of(0.019, 0.019).worse
     assert of(0.03, 0.02).worse and of(math.nan, 0.0).worse and not of(math.nan, 0.0).better
-    # two seeds that happen to agree: no error is below the median
+    # two seeds that happen to agree: their error counts seven times, or as the median of all
     lucky, usual, other, zero = of(-0.02, -0.02, error=1e-6), of(0.1, 0.1), of(0.2, 0.2), of(0, 0)
-    raised = level([lucky, usual, other, zero])
-    assert [d.over_seeds for d in raised] == [0.01, 0.01, 0.01, zero.over_seeds]
-    assert lucky.better and raised[0].better is (0.02 > 2 * 0.01)
+    some = of(-0.02, -0.02, error=0.004)
+    errors = lambda *found: [d.over_seeds for d in level(found)]
+    assert errors(lucky, usual, other) == pytest.approx([7e-6, 0.01, 0.01])
+    assert errors(some, usual, other) == pytest.approx([0.01, 0.01, 0.01])
+    assert level([zero, usual])[0] == zero and level([of(math.nan, 0.0), usual])[0].worse
+    assert some.better and not level([some, usual, other])[0].better
+    three = of(-0.02, -0.02, -0.02, error=0.004)
+    assert errors(three, usual, other)[0] == pytest.approx(2.26 * 0.004)
 
 
 def test_equal_steps_and_equal_time_have_different_signs(tmp_path, law):

@@ -18,6 +18,10 @@ import numpy as np
 BEYOND = 2.0
 """A difference counts from so many standard errors."""
 
+WIDER = {2: 7.0, 3: 2.26, 4: 1.65, 5: 1.43, 6: 1.32, 7: 1.26, 8: 1.21, 9: 1.18, 10: 1.16}
+"""Student: beyond so many times two errors of this many seeds, chance is as rare as beyond two
+errors that are known."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -74,9 +78,16 @@ def _error(a: np.ndarray) -> float:
 
 
 def level(found: Sequence[Difference]) -> list[Difference]:
-    """The same with no error over seeds below the median of all, since two seeds agree by chance.
-    Differences that are 0 throughout, or of what did not train, stay as they are."""
+    """The same with wider errors over seeds, e ← max(e, min(t e, median of all e)): few seeds agree
+    by chance, so their own error counts t times (`WIDER`), unless the others of the table say how
+    much seeds matter. Differences that are 0 throughout, or not finite, stay as they are."""
     known = [d.over_seeds for d in found if d.over_seeds > 0 and math.isfinite(d.over_seeds)]
-    least = float(np.median(known)) if known else 0.0
-    raised = lambda d: replace(d, over_seeds=max(d.over_seeds, least)) if any(d.seeds) else d
-    return [raised(d) if math.isfinite(d.value) else d for d in found]
+    usual = float(np.median(known)) if known else 0.0
+
+    wide = lambda d: replace(d, over_seeds=wider(d.over_seeds, len(d.seeds), usual))
+    return [wide(d) if math.isfinite(d.value) and any(d.seeds) else d for d in found]
+
+
+def wider(error: float, seeds: int, usual: float) -> float:
+    """The error of so few seeds, as `level` has it; usual: the median."""
+    return max(error, min(WIDER.get(seeds, 1.15) * error, usual))

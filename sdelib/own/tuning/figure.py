@@ -42,6 +42,7 @@ def _changes(ax: Any, found: Round) -> None:
             if math.isfinite(d.value):
                 how = {"color": colour, "markerfacecolor": "white" if kind == "o" else colour}
                 ax.errorbar(d.value, y + shift, xerr=BEYOND * d.error, fmt=kind, capsize=3, **how)
+    _near(ax.set_xscale, [c.at_time.value for c in found.changes])
     names = [f"{c.name}  (× {c.ratio[0]:.2f})" for c in found.changes]
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
@@ -61,6 +62,14 @@ def _levels(ax: Any, found: Round, noise: tuple[float, ...]) -> None:
             values, errors = c.at_time.bands, c.at_time.band_errors
             ax.errorbar(middles, values, yerr=errors, marker=".", capsize=2, label=c.name)
     ax.set_xscale("log")
+    _near(ax.set_yscale, [v for c in found.changes for v in c.at_time.bands])
     ax.set_xlabel("noise level σ")
     ax.set_title("at equal time, by noise level (± 1 error over examples)", fontsize=9)
     ax.legend(fontsize=7)
+
+
+def _near(set_scale: Any, values: list[float]) -> None:
+    """Where one difference is far larger than most, the scale is a logarithm beyond these."""
+    sizes = sorted(abs(v) for v in values if v != 0 and math.isfinite(v))
+    if sizes and sizes[-1] > 10 * (usual := sizes[len(sizes) // 2]):
+        set_scale("symlog", linthresh=usual)

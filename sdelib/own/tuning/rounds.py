@@ -78,10 +78,10 @@ class Tuning:
         lines = [
             f"Differences are to the base of the round, paired: the same {self.seeds} seeds, "
             f"{self.examples} held-out examples",
-            "and noise. The first ± is the standard error over seeds (none below the median of its "
-            "table),",
-            "the second over held-out examples. At equal time a run has the steps that the base's "
-            "time buys.",
+            "and noise. The first ± is the standard error over seeds, widened, since so few agree "
+            "by chance;",
+            "the second that over held-out examples. At equal time a run has the steps that the "
+            "base's time buys.",
         ]
         for found in self.rounds:
             lines += ["", *_told(found), *_why(found, self.noise)]

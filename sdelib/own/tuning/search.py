@@ -121,7 +121,7 @@ def search(
         d = Difference.of(found, mine)
         loss = float(np.mean(found))
         facts = {"over_seeds": d.over_seeds, "over_examples": d.over_examples, "loss": loss}
-        facts |= {"steps": bought, "ratio": round(ratio, 4), "better": d.better}
+        facts |= {"steps": bought, "ratio": round(ratio, 4), "better": d.better, "seeds": seeds}
         facts |= {"values": dict(setting.values)}
         trial.set_user_attr("facts", facts)
         return d.value if math.isfinite(d.value) else math.inf

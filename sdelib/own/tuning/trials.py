@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..weights import atomic
-from .difference import BEYOND
+from .difference import BEYOND, wider
 from .knobs import Setting, said
 
 COLUMNS = ["trial", "difference", "over_seeds", "over_examples", "loss", "steps", "ratio"]
@@ -22,6 +22,7 @@ COLUMNS = ["trial", "difference", "over_seeds", "over_examples", "loss", "steps"
 class Trial:
     """number: of the trial.  setting: what was tried.  value: its loss less the base's, at equal
     time; over_seeds, over_examples: its errors; better: by the rule of `Difference`.
+    seeds: how many.
     loss: its own.  steps: that the base's time buys, ratio: time of a step, the base's = 1."""
 
     number: int
@@ -30,6 +31,7 @@ class Trial:
     over_seeds: float
     over_examples: float
     better: bool
+    seeds: int
     loss: float
     steps: int
     ratio: float
@@ -49,11 +51,11 @@ class Search:
     @property
     def setting(self) -> Setting:
         """The best trial's where it is better than the base by the rule of a table, else the base.
-        Its error over seeds counts as no less than the median of all trials'."""
+        Its error over seeds is widened as there."""
         if not self.trials or not self.trials[0].better:
             return self.base
         best, usual = self.trials[0], statistics.median(t.over_seeds for t in self.trials)
-        error = math.hypot(max(best.over_seeds, usual), best.over_examples)
+        error = math.hypot(wider(best.over_seeds, best.seeds, usual), best.over_examples)
         return best.setting if best.value < -BEYOND * error else self.base
 
     def __str__(self) -> str:
