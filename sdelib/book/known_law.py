@@ -74,16 +74,16 @@ def covers(kind: Tensor, size: Tensor, place: Tensor, side: int) -> Tensor:
 
 
 def shapes(
-    n: int, *, side: int = 16, generator: torch.Generator
+    n: int, *, side: int = 16, given: Tensor = P_HUE, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Attributes]:
     """(images, labels, truth): n pictures, uint8 (n, 3, side, side), their kinds (n,), and all that
     was drawn for them.
 
-    kind ~ P_KIND, hue ~ P_HUE[kind]; size, place and the hue's sway are uniform, each on its own.
+    kind ~ P_KIND, hue ~ given[kind]; size, place and the hue's sway are uniform, each on its own.
     """
     whole(n=n), whole(8, side=side)
     kind = torch.multinomial(P_KIND, n, True, generator=a_generator(generator))
-    hue = torch.multinomial(P_HUE[kind], 1, generator=generator)[:, 0]
+    hue = torch.multinomial(given[kind], 1, generator=generator)[:, 0]
     u = torch.rand(4, n, generator=generator)
     size = SIZE[0] + (SIZE[1] - SIZE[0]) * u[0]
     place = PLACE[0] + (PLACE[1] - PLACE[0]) * u[1:3].T

@@ -1,7 +1,7 @@
 """Begin a chapter from the template: the cells that every chapter has, with a small example to
 replace.
 
-python tools/book/new_chapter.py 17 my_topic "My topic"
+python tools/book/new_chapter.py 18 my_topic "My topic"
 """
 
 from __future__ import annotations

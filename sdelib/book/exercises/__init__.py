@@ -12,13 +12,13 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from . import part_1, part_2, part_3, part_4
+from . import part_1, part_2, part_3, part_4, part_5
 from .mechanism import Exercise, Number, function
 
 __all__ = ["EXERCISES", "Exercise", "Number", "check", "function"]
 
 EXERCISES: dict[str, Exercise] = (
-    part_1.EXERCISES | part_2.EXERCISES | part_3.EXERCISES | part_4.EXERCISES
+    part_1.EXERCISES | part_2.EXERCISES | part_3.EXERCISES | part_4.EXERCISES | part_5.EXERCISES
 )
 
 
