@@ -142,8 +142,8 @@ def linked(tab, what: str):
     )
     at = tab.evaluate(
         "what => [...document.querySelectorAll('article.bd-article a[href]')].findIndex(a => "
-        "a._tippy && new DOMParser().parseFromString(sdelibTips[a.getAttribute('href')], "
-        "'text/html').querySelector(what))",
+        "a.checkVisibility() && a._tippy && new DOMParser().parseFromString("
+        "sdelibTips[a.getAttribute('href')], 'text/html').querySelector(what))",
         what,
     )
     assert at >= 0, f"no link of {tab.url} has a preview with {what}"
