@@ -323,8 +323,12 @@ def pages_with_widgets() -> list[str]:
 
 def complaints(page) -> list[str]:
     """A list that fills with console errors, uncaught errors, failed requests and requests to other
-    addresses."""
+    addresses. What the browser itself gives up when a page is left counts for none of these."""
     found: list[str] = []
+
+    def failed(request):
+        if request.failure != "net::ERR_ABORTED":
+            found.append(f"failed request: {request.url} {request.failure}")
 
     def asked(request):
         if not request.url.startswith(
@@ -334,7 +338,7 @@ def complaints(page) -> list[str]:
 
     page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
     page.on("pageerror", lambda e: found.append(f"uncaught: {e}"))
-    page.on("requestfailed", lambda r: found.append(f"failed request: {r.url} {r.failure}"))
+    page.on("requestfailed", failed)
     page.on("request", asked)
     return found
 
